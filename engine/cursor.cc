@@ -1,0 +1,116 @@
+#include "engine/cursor.h"
+
+#include <algorithm>
+
+namespace tuff {
+namespace {
+
+// The smallest string above all that begin with `prefix`; empty: there is none.
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+}  // namespace
+
+Cursor::Cursor(Tree& tree, const ReadOptions& options) : tree_(tree) {
+  lower_ = options.lower_bound.value_or("");
+  has_upper_ = options.upper_bound.has_value();
+  upper_ = options.upper_bound.value_or("");
+  if (options.prefix) {
+    lower_ = std::max(lower_, *options.prefix);
+    const std::string end = PrefixEnd(*options.prefix);
+    if (!end.empty() && (!has_upper_ || end < upper_)) {
+      upper_ = end;
+      has_upper_ = true;
+    }
+  }
+  empty_range_ = has_upper_ && upper_ <= lower_;
+}
+
+void Cursor::Release() {
+  if (leaf_.node.data() == nullptr) return;
+  tree_.Unpin(leaf_.node.pfn());
+  leaf_ = LeafSnapshot();
+  records_.clear();
+}
+
+// Takes hold of the leaf that a descent ends in. False: none, or status_ says why.
+bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
+  Release();
+  valid_ = false;
+  status_ = tree_.PinLeaf(key, seek, &leaf_);
+  if (!status_.ok() || leaf_.node.data() == nullptr) return false;
+  const NodeView& node = leaf_.node;
+  const bool right = seek == SeekTo::kAt
+                         ? node.Covers(key)
+                         : node.low() < key && (!node.has_high() || key <= node.high());
+  if (!right) {  // or the walk might not come to an end
+    status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
+    return false;
+  }
+  status_ = Leaf(tree_.map(), node).Gather(leaf_.tail_count, &records_);
+  return status_.ok();
+}
+
+void Cursor::StandOn(size_t index) {
+  index_ = index;
+  const std::string_view at = records_[index].key;
+  valid_ = at >= lower_ && (!has_upper_ || at < upper_);
+}
+
+void Cursor::Forward(std::string bound) {
+  valid_ = false;
+  while (!empty_range_ && (!has_upper_ || bound < upper_) && LoadLeaf(bound, SeekTo::kAt)) {
+    const auto at = std::lower_bound(
+        records_.begin(), records_.end(), bound,
+        [](const RecordView& record, const std::string& key) { return record.key < key; });
+    if (at != records_.end()) return StandOn(static_cast<size_t>(at - records_.begin()));
+    if (!leaf_.node.has_high()) return;
+    bound = leaf_.node.high();
+  }
+}
+
+void Cursor::Backward(std::string bound) {
+  valid_ = false;
+  while (!empty_range_ && bound > lower_ && LoadLeaf(bound, SeekTo::kBefore)) {
+    const auto at = std::lower_bound(
+        records_.begin(), records_.end(), bound,
+        [](const RecordView& record, const std::string& key) { return record.key < key; });
+    if (at != records_.begin()) return StandOn(static_cast<size_t>(at - records_.begin()) - 1);
+    bound = leaf_.node.low();
+  }
+}
+
+void Cursor::Seek(std::string_view target) { Forward(std::max(lower_, std::string(target))); }
+void Cursor::SeekToFirst() { Forward(lower_); }
+
+void Cursor::SeekToLast() {
+  // Above every key there can be.
+  Backward(has_upper_ ? upper_ : std::string(kKeySizeMax + 1, '\xff'));
+}
+
+void Cursor::SeekForPrev(std::string_view target) {
+  // The last key at or before the target is the last one below its successor.
+  std::string bound(target);
+  bound.push_back('\0');
+  if (has_upper_ && upper_ < bound) bound = upper_;
+  Backward(std::move(bound));
+}
+
+void Cursor::Next() {
+  if (index_ + 1 < records_.size()) return StandOn(index_ + 1);
+  if (!leaf_.node.has_high()) {
+    valid_ = false;
+    return;
+  }
+  Forward(std::string(leaf_.node.high()));
+}
+
+void Cursor::Prev() {
+  if (index_ > 0) return StandOn(index_ - 1);
+  Backward(std::string(leaf_.node.low()));
+}
+
+}  // namespace tuff

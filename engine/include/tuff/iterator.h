@@ -1,0 +1,53 @@
+// Iterator: a walk over a store in key order, both ways.
+//
+// Each leaf of the tree is seen at one moment; leaves are visited at different moments, so a write
+// made while the iterator lives may or may not be seen. (Iterators on one snapshot of the whole
+// store come with versions.)
+// Ownership: an iterator pins the leaf it stands on; destroy it before Pool::Close.
+// Thread-safety: none; use one iterator per thread.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "tuff/status.h"
+
+namespace tuff {
+
+class Iterator {
+ public:
+  ~Iterator();
+  Iterator(const Iterator&) = delete;
+  Iterator& operator=(const Iterator&) = delete;
+
+  /// True while standing on a record. After false, status() tells the end from a failure.
+  bool Valid() const;
+
+  void SeekToFirst();
+  void SeekToLast();
+  /// To the first key at or after `target` (and within the bounds).
+  void Seek(std::string_view target);
+  /// To the last key at or before `target` (and within the bounds).
+  void SeekForPrev(std::string_view target);
+
+  /// REQUIRES: Valid().
+  void Next();
+  /// REQUIRES: Valid().
+  void Prev();
+
+  /// The record's bytes, in the pool itself; they stay as they are until the iterator moves.
+  /// REQUIRES: Valid().
+  std::string_view key() const;
+  std::string_view value() const;
+
+  /// OK, or why the walk stopped (for instance Corruption, with the page-frame number).
+  Status status() const;
+
+ private:
+  friend class Store;
+  class Impl;
+  explicit Iterator(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tuff

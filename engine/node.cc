@@ -1,0 +1,158 @@
+#include "engine/node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pagemap/checksum.h"
+
+namespace tuff {
+
+uint64_t KeyHead(std::string_view text) {
+  uint64_t head = 0;
+  if (text.size() >= 8) {
+    std::memcpy(&head, text.data(), 8);
+  } else {
+    std::memcpy(&head, text.data(), text.size());
+  }
+  return __builtin_bswap64(head);
+}
+
+int NodeView::LowerBound(std::string_view key) const {
+  int low = 0;
+  int high = static_cast<int>(count());
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    RecordView record;
+    if (!BaseRecord(static_cast<size_t>(middle), &record)) return -1;
+    if (record.key < key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+// Orders `tail` (a key without the node's prefix; its head is known to equal the separator's)
+// against separator i: negative, zero or positive.
+int NodeView::CompareWithSeparator(std::string_view tail, size_t i) const {
+  const InnerSlot slot = Slot(i);
+  if (slot.bytes <= 8 || tail.size() <= 8) {
+    // Equal heads, one of them whole: what is longer is greater ("a" < "a\0").
+    return tail.size() < slot.bytes ? -1 : tail.size() > slot.bytes ? 1 : 0;
+  }
+  return tail.substr(8).compare(Text(slot.offset, slot.bytes - 8u));
+}
+
+size_t NodeView::CountSeparators(std::string_view key, bool or_equal) const {
+  const size_t n = separators();
+  const std::string_view tail = key.substr(std::min<size_t>(header().prefix_bytes, key.size()));
+  const uint64_t head = KeyHead(tail);
+  size_t below = CountLess(heads(), n, head);
+  // Ties in the head are few; they are settled on whole keys.
+  for (; below < n && heads()[below] == head; below++) {
+    const int order = CompareWithSeparator(tail, below);
+    if (order < 0 || (order == 0 && !or_equal)) break;
+  }
+  return below;
+}
+
+void NodeView::AppendSeparator(size_t i, std::string* to) const {
+  const InnerSlot slot = Slot(i);
+  const uint64_t head = __builtin_bswap64(heads()[i]);
+  to->append(prefix());
+  to->append(reinterpret_cast<const char*>(&head), std::min<size_t>(slot.bytes, 8));
+  if (slot.bytes > 8) to->append(Text(slot.offset, slot.bytes - 8u));
+}
+
+uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn) {
+  constexpr size_t kFrom = offsetof(NodeHeader, number);
+  return Checksum64(node + kFrom, base_end - kFrom, hash_seed ^ Mix64(pfn));
+}
+
+Status NodeDamage(Pfn pfn, const std::string& reason) {
+  return Status(Code::kCorruption,
+                fmt::format("pfn {}: {}; run 'tuff fsck'", pfn, reason));
+}
+
+namespace {
+
+Status VerifyHeader(const NodeView& node) {
+  const NodeHeader& header = node.header();
+  const bool leaf = header.kind == kNodeLeaf;
+  if (!leaf && header.kind != kNodeInner) return NodeDamage(node.pfn(), "not a tree node");
+  if (leaf != (header.level == 0) || header.level > kLevelMax) {
+    return NodeDamage(node.pfn(), "node has an impossible level");
+  }
+  if (!leaf && header.count == 0) return NodeDamage(node.pfn(), "inner node without children");
+  if (header.low_bytes > kKeySizeMax || header.high_bytes > kKeySizeMax ||
+      header.prefix_bytes > header.low_bytes ||
+      (node.has_high() ? header.high_bytes == 0 : header.high_bytes != 0)) {
+    return NodeDamage(node.pfn(), "node has impossible fence keys");
+  }
+  const size_t tables = node.fences_offset() + Pad8(size_t{header.low_bytes} + header.high_bytes);
+  const size_t end = node.base_end() + (leaf ? 0 : 8 * size_t{header.count});
+  if (tables > node.base_end() || end > node.bytes()) {
+    return NodeDamage(node.pfn(), "node's parts do not fit into it");
+  }
+  return Status();
+}
+
+Status VerifyLeaf(const NodeView& node) {
+  if (node.has_high() && node.low() >= node.high()) {
+    return NodeDamage(node.pfn(), "fence keys out of order");
+  }
+  std::string_view last;
+  const size_t records = node.fences_offset() +
+                         Pad8(size_t{node.header().low_bytes} + node.header().high_bytes);
+  for (size_t i = 0; i < node.count(); i++) {
+    RecordView record;
+    if (node.RecordOffset(i) < records || !node.BaseRecord(i, &record)) {
+      return NodeDamage(node.pfn(), fmt::format("base record {} is not a record", i));
+    }
+    if ((i > 0 && record.key <= last) || !node.Covers(record.key)) {
+      return NodeDamage(node.pfn(), fmt::format("base record {} is out of order", i));
+    }
+    last = record.key;
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id) {
+  if (Status s = VerifyHeader(node); !s.ok()) return s;
+  const NodeHeader& header = node.header();
+  if (header.checksum != NodeChecksum(node.data(), node.base_end(), hash_seed, node.pfn())) {
+    return NodeDamage(node.pfn(), "node has a wrong checksum");
+  }
+  if (header.object_id != object_id) {
+    return NodeDamage(node.pfn(), fmt::format("node belongs to object {}, not {}", header.object_id,
+                                              object_id));
+  }
+  if (node.is_leaf()) return VerifyLeaf(node);
+
+  if (node.has_high() && node.low() >= node.high()) {
+    return NodeDamage(node.pfn(), "fence keys out of order");
+  }
+  std::string last(node.low());
+  std::string next;
+  for (size_t i = 0; i < node.separators(); i++) {
+    const InnerSlot slot = node.Slot(i);
+    const size_t rest = slot.bytes > 8 ? slot.bytes - 8u : 0;
+    if (slot.bytes > kKeySizeMax || slot.offset > node.base_end() ||
+        rest > node.base_end() - slot.offset) {
+      return NodeDamage(node.pfn(), fmt::format("separator {} is out of bounds", i));
+    }
+    next.clear();
+    node.AppendSeparator(i, &next);
+    if (next <= last || !node.Covers(next)) {
+      return NodeDamage(node.pfn(), fmt::format("separator {} is out of order", i));
+    }
+    last.swap(next);
+  }
+  return Status();
+}
+
+}  // namespace tuff

@@ -1,0 +1,125 @@
+// Nodes as they lie in the pool: checked access to header, base, separators and child words.
+// Format: node_format.h. Whole layout and picture: docs/format.md.
+//
+// A NodeView does not own its bytes. What it reads is safe once VerifyNode has said OK; before
+// that, only header() may be looked at.
+// Thread-safety: the base is immutable, child words are read with acquire order.
+#pragma once
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "engine/node_format.h"
+#include "engine/record.h"
+#include "pagemap/simd.h"
+#include "pagemap/window.h"
+
+namespace tuff {
+
+constexpr size_t Pad8(size_t n) { return (n + 7) & ~size_t{7}; }
+
+/// First bytes of `text` as a big-endian number, zero-padded: orders as the text does, but for ties.
+uint64_t KeyHead(std::string_view text);
+
+inline uint8_t Fingerprint(std::string_view key) {
+  return static_cast<uint8_t>(Hash64(key.data(), key.size()));
+}
+
+class NodeView {
+ public:
+  NodeView() = default;
+  NodeView(const std::byte* at, Pfn pfn) : at_(at), pfn_(pfn) {}
+
+  Pfn pfn() const { return pfn_; }
+  const std::byte* data() const { return at_; }
+  const NodeHeader& header() const { return *reinterpret_cast<const NodeHeader*>(at_); }
+  bool is_leaf() const { return header().kind == kNodeLeaf; }
+  unsigned level() const { return header().level; }
+  unsigned order() const { return header().order; }
+  size_t bytes() const { return kFrameSize << header().order; }
+  size_t count() const { return header().count; }
+  uint64_t number() const { return header().number; }
+  size_t base_end() const { return size_t{header().base_end} * 8; }  // bytes
+  uint64_t child_word() const { return PackChild(pfn_, number()); }
+
+  /// Keys of the node's range are at or above low() and, if has_high(), below high().
+  std::string_view low() const { return Text(fences_offset(), header().low_bytes); }
+  std::string_view high() const {
+    return Text(fences_offset() + header().low_bytes, header().high_bytes);
+  }
+  bool has_high() const { return (header().flags & kNodeNoHighFence) == 0; }
+  bool Covers(std::string_view key) const {
+    return key >= low() && (!has_high() || key < high());
+  }
+
+  // Leaves.
+  const uint8_t* fingerprints() const {
+    return reinterpret_cast<const uint8_t*>(at_ + sizeof(NodeHeader));
+  }
+  /// Byte offset of base record i, in key order.
+  size_t RecordOffset(size_t i) const { return size_t{Read16(leaf_slots_offset() + 2 * i)} * 8; }
+  /// Base record i; false if it is damaged.
+  bool BaseRecord(size_t i, RecordView* view) const {
+    return ParseRecord(at_, RecordOffset(i), base_end(), view);
+  }
+  /// Index of the first base record at or above `key`; -1 if a record on the way is damaged.
+  int LowerBound(std::string_view key) const;
+
+  // Inner nodes.
+  size_t separators() const { return count() - 1; }
+  std::string_view prefix() const { return low().substr(0, header().prefix_bytes); }
+  /// The child that `key` belongs to.
+  size_t ChildIndex(std::string_view key) const { return CountSeparators(key, true); }
+  /// The child that the largest key below `key` belongs to.
+  size_t ChildIndexBefore(std::string_view key) const { return CountSeparators(key, false); }
+  uint64_t ChildWord(size_t i) const { return Load64(at_ + base_end() + 8 * i); }
+  /// Byte offset in the pool of child word i.
+  uint64_t ChildPlace(size_t i) const { return OffsetOf(pfn_) + base_end() + 8 * i; }
+  /// Appends separator i (the low fence of child i + 1) to `to`.
+  void AppendSeparator(size_t i, std::string* to) const;
+
+  size_t fences_offset() const {
+    return is_leaf() ? leaf_slots_offset() + Pad8(2 * count())
+                     : inner_slots_offset() + Pad8(sizeof(InnerSlot) * separators());
+  }
+  size_t leaf_slots_offset() const { return sizeof(NodeHeader) + Pad8(count()); }
+  size_t inner_slots_offset() const { return sizeof(NodeHeader) + 8 * separators(); }
+
+ private:
+  friend Status VerifyNode(const NodeView&, uint64_t, uint32_t);
+  const uint64_t* heads() const {
+    return reinterpret_cast<const uint64_t*>(at_ + sizeof(NodeHeader));
+  }
+  InnerSlot Slot(size_t i) const {
+    InnerSlot slot;
+    std::memcpy(&slot, at_ + inner_slots_offset() + sizeof slot * i, sizeof slot);
+    return slot;
+  }
+  std::string_view Text(size_t offset, size_t n) const {
+    return {reinterpret_cast<const char*>(at_ + offset), n};
+  }
+  uint16_t Read16(size_t offset) const {
+    uint16_t value = 0;
+    std::memcpy(&value, at_ + offset, sizeof value);
+    return value;
+  }
+  size_t CountSeparators(std::string_view key, bool or_equal) const;
+  int CompareWithSeparator(std::string_view tail, size_t i) const;
+
+  const std::byte* at_ = nullptr;
+  Pfn pfn_ = 0;
+};
+
+/// Checks all that reading the node relies on: lengths, offsets, order of keys, checksum of the
+/// base. REQUIRES: the run of header().order frames (which must be <= kNodeOrderMax) lies in the
+/// pool. Errors: Corruption, with the pfn and the reason.
+Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id);
+
+/// The checksum that the node's header should have.
+uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn);
+
+/// "pfn N: reason".
+Status NodeDamage(Pfn pfn, const std::string& reason);
+
+}  // namespace tuff

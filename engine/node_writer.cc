@@ -1,0 +1,242 @@
+#include "engine/node_writer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pagemap/descriptor.h"
+
+namespace tuff {
+namespace {
+
+size_t FenceBytes(std::string_view low, std::optional<std::string_view> high) {
+  return low.size() + (high ? high->size() : 0);
+}
+
+size_t CommonPrefix(std::string_view a, std::string_view b) {
+  const size_t n = std::min(a.size(), b.size());
+  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(n), b.begin()).first - a.begin());
+}
+
+// What all keys of [low, high) begin with.
+size_t RangePrefix(std::string_view low, std::optional<std::string_view> high) {
+  return high ? CommonPrefix(low, *high) : 0;
+}
+
+NodeHeader MakeHeader(const NodeIdentity& id, size_t count) {
+  NodeHeader header{};
+  header.number = id.number;
+  header.sequence_max = id.sequence_max;
+  header.object_id = id.object_id;
+  header.kind = id.level == 0 ? kNodeLeaf : kNodeInner;
+  header.level = static_cast<uint8_t>(id.level);
+  header.order = static_cast<uint8_t>(id.order);
+  header.flags = id.high ? 0 : kNodeNoHighFence;
+  header.count = static_cast<uint16_t>(count);
+  header.low_bytes = static_cast<uint16_t>(id.low.size());
+  header.high_bytes = static_cast<uint16_t>(id.high ? id.high->size() : 0);
+  return header;
+}
+
+void PutText(std::byte* to, size_t* at, std::string_view text) {
+  if (!text.empty()) std::memcpy(to + *at, text.data(), text.size());
+  *at += text.size();
+}
+
+void PutFences(std::byte* to, size_t* at, const NodeIdentity& id) {
+  PutText(to, at, id.low);
+  if (id.high) PutText(to, at, *id.high);
+}
+
+void Seal(std::byte* to, NodeHeader* header, size_t base_end, Pfn pfn, uint64_t hash_seed) {
+  header->base_end = static_cast<uint16_t>(base_end / 8);
+  std::memcpy(to, header, sizeof *header);
+  header->checksum = NodeChecksum(to, base_end, hash_seed, pfn);
+  std::memcpy(to, header, sizeof *header);
+}
+
+size_t TotalBytes(std::span<const RecordView> records) {
+  size_t bytes = 0;
+  for (const RecordView& record : records) bytes += record.bytes;
+  return bytes;
+}
+
+// The smallest order whose node holds `records` records of this size.
+unsigned OrderFor(size_t element_bytes, size_t elements) {
+  unsigned order = 0;
+  while (order < kNodeOrderMax && (kFrameSize << order) < element_bytes * elements) order++;
+  return order;
+}
+
+constexpr size_t kRecordsPerLeafMin = 16;
+constexpr size_t kChildrenPerInnerMin = 32;
+
+// Log room that a new leaf of this order should have: a quarter, or all that its tail index can
+// name if that is less.
+size_t LogRoomWanted(unsigned order, size_t average_record) {
+  return std::min((kFrameSize << order) / 4, (Descriptor::kTailSlots << order) * average_record);
+}
+
+// The element at which the sizes in front of it reach half of the total.
+template <typename Element, typename Size>
+size_t Middle(std::span<const Element> elements, const Size& size) {
+  size_t total = 0;
+  for (const Element& element : elements) total += size(element);
+  size_t sum = 0;
+  for (size_t i = 0; i + 1 < elements.size(); i++) {
+    sum += size(elements[i]);
+    if (2 * sum >= total) return i + 1;
+  }
+  return elements.size() - 1;
+}
+
+}  // namespace
+
+size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
+                     std::optional<std::string_view> high) {
+  return sizeof(NodeHeader) + Pad8(records.size()) + Pad8(2 * records.size()) +
+         Pad8(FenceBytes(low, high)) + TotalBytes(records);
+}
+
+void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView> records,
+               uint64_t hash_seed) {
+  std::memset(to, 0, kFrameSize << id.order);
+  NodeHeader header = MakeHeader(id, records.size());
+  std::byte* const fingerprints = to + sizeof header;
+  std::byte* const slots = fingerprints + Pad8(records.size());
+  size_t at = static_cast<size_t>(slots - to) + Pad8(2 * records.size());
+  PutFences(to, &at, id);
+  at = Pad8(at);
+  for (size_t i = 0; i < records.size(); i++) {
+    const RecordView& record = records[i];
+    fingerprints[i] = static_cast<std::byte>(Fingerprint(record.key));
+    const auto slot = static_cast<uint16_t>(at / 8);
+    std::memcpy(slots + 2 * i, &slot, sizeof slot);
+    at += EncodeRecord(to + at, record.key, record.value, record.sequence_and_type,
+                       RecordSeed(hash_seed, id.number, at));
+  }
+  Seal(to, &header, at, id.pfn, hash_seed);
+}
+
+size_t InnerBytes(std::span<const ChildEntry> children, std::string_view low,
+                  std::optional<std::string_view> high) {
+  const size_t prefix = RangePrefix(low, high);
+  const size_t separators = children.size() - 1;
+  size_t text = FenceBytes(low, high);
+  for (size_t i = 1; i < children.size(); i++) {
+    const size_t tail = children[i].low.size() - prefix;
+    text += tail > 8 ? tail - 8 : 0;
+  }
+  return sizeof(NodeHeader) + 8 * separators + Pad8(sizeof(InnerSlot) * separators) + Pad8(text) +
+         8 * children.size();
+}
+
+void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntry> children,
+                uint64_t hash_seed) {
+  std::memset(to, 0, kFrameSize << id.order);
+  NodeHeader header = MakeHeader(id, children.size());
+  const size_t prefix = RangePrefix(id.low, id.high);
+  header.prefix_bytes = static_cast<uint16_t>(prefix);
+  const size_t separators = children.size() - 1;
+  std::byte* const heads = to + sizeof header;
+  std::byte* const slots = heads + 8 * separators;
+  size_t at = static_cast<size_t>(slots - to) + Pad8(sizeof(InnerSlot) * separators);
+  PutFences(to, &at, id);
+  for (size_t i = 0; i < separators; i++) {
+    const std::string_view tail = children[i + 1].low.substr(prefix);
+    const uint64_t head = KeyHead(tail);
+    std::memcpy(heads + 8 * i, &head, 8);
+    const InnerSlot slot{static_cast<uint16_t>(at), static_cast<uint16_t>(tail.size())};
+    std::memcpy(slots + sizeof slot * i, &slot, sizeof slot);
+    if (tail.size() > 8) PutText(to, &at, tail.substr(8));
+  }
+  at = Pad8(at);
+  for (size_t i = 0; i < children.size(); i++) {
+    std::memcpy(to + at + 8 * i, &children[i].word, 8);
+  }
+  Seal(to, &header, at, id.pfn, hash_seed);
+}
+
+NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
+                  std::optional<std::string_view> high, const PendingRecord& pending) {
+  NodePlan plan;
+  const size_t n = records.size();
+  size_t largest = pending.bytes;
+  for (const RecordView& record : records) largest = std::max(largest, record.bytes);
+  const size_t elements = std::max<size_t>(1, n + (pending.bytes > 0 ? 1 : 0));
+  const size_t average = (TotalBytes(records) + pending.bytes) / elements;
+  unsigned order = OrderFor(average, kRecordsPerLeafMin);
+
+  // Ascending keys: leave the left leaf full instead of half empty.
+  const bool appending = !high && pending.bytes > 0 && n > 0 && records[n - 1].key < pending.key;
+  for (; order <= kNodeOrderMax; order++) {
+    const size_t node = kFrameSize << order;
+    const size_t one = LeafBaseBytes(records, low, high);
+    const size_t room = std::max(pending.bytes, LogRoomWanted(order, average));
+    if (one + room <= node) {
+      plan.parts = {{0, n, order}};
+      return plan;
+    }
+    if (n == 0) continue;
+    const size_t middle =
+        appending ? n : n == 1 ? (pending.key < records[0].key ? 0 : 1)
+                               : Middle(records, [](const RecordView& r) { return r.bytes; });
+    const std::string_view left = middle > 0 ? records[middle - 1].key : pending.key;
+    const std::string_view right = middle < n ? records[middle].key : pending.key;
+    if (left >= right) continue;  // one record, to be overwritten: it needs the larger node
+    const std::string_view separator = ShortestSeparator(left, right);
+    const bool pending_left = pending.key < separator;
+    const size_t left_bytes = LeafBaseBytes(records.first(middle), low, separator);
+    const size_t right_bytes = LeafBaseBytes(records.subspan(middle), separator, high);
+    if (left_bytes + (pending_left ? pending.bytes : 0) <= node &&
+        right_bytes + (pending_left ? 0 : pending.bytes) <= node) {
+      plan.parts = {{0, middle, order}, {middle, n, order}};
+      plan.separator = separator;
+      return plan;
+    }
+  }
+  return plan;
+}
+
+NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,
+                   std::optional<std::string_view> high) {
+  NodePlan plan;
+  const size_t n = children.size();
+  const size_t one = InnerBytes(children, low, high);
+  unsigned order = OrderFor(one / n, kChildrenPerInnerMin);
+  for (; order <= kNodeOrderMax; order++) {
+    const size_t node = kFrameSize << order;
+    if (one <= node) {
+      plan.parts = {{0, n, order}};
+      return plan;
+    }
+    if (n < 4) continue;
+    const size_t middle = std::clamp<size_t>(
+        Middle(children, [](const ChildEntry& c) { return c.low.size() + 20; }), 2, n - 2);
+    const std::string_view separator = children[middle].low;
+    if (InnerBytes(children.first(middle), low, separator) <= node &&
+        InnerBytes(children.subspan(middle), separator, high) <= node) {
+      plan.parts = {{0, middle, order}, {middle, n, order}};
+      plan.separator = separator;
+      return plan;
+    }
+  }
+  return plan;
+}
+
+bool LeafIsThin(std::span<const RecordView> records) {
+  if (records.empty()) return true;
+  const size_t bytes = TotalBytes(records);
+  return bytes < (kFrameSize << OrderFor(bytes / records.size(), kRecordsPerLeafMin)) / 4;
+}
+
+bool InnerIsThin(std::span<const ChildEntry> children, std::string_view low,
+                 std::optional<std::string_view> high) {
+  const size_t bytes = InnerBytes(children, low, high);
+  return bytes < (kFrameSize << OrderFor(bytes / children.size(), kChildrenPerInnerMin)) / 4;
+}
+
+std::string_view ShortestSeparator(std::string_view left, std::string_view right) {
+  return right.substr(0, CommonPrefix(left, right) + 1);
+}
+
+}  // namespace tuff

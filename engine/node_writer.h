@@ -1,0 +1,79 @@
+// Writing nodes: what goes into one, how large it gets, and its bytes, in memory beside the pool.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/node.h"
+
+namespace tuff {
+
+/// What all nodes have: identity and range. The views must outlive the call.
+struct NodeIdentity {
+  Pfn pfn = 0;
+  uint64_t number = 0;
+  uint32_t object_id = 0;
+  unsigned level = 0;
+  unsigned order = 0;
+  uint64_t sequence_max = 0;
+  std::string_view low;
+  std::optional<std::string_view> high;
+};
+
+/// A child of an inner node that is to be written. The first one's `low` is the node's.
+struct ChildEntry {
+  std::string_view low;
+  uint64_t word = 0;
+};
+
+/// Bytes of a leaf's base, header and all.
+size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
+                     std::optional<std::string_view> high);
+/// Writes a leaf with an empty log into `to` (kFrameSize << order bytes, zeroed here).
+void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView> records,
+               uint64_t hash_seed);
+
+/// Bytes of an inner node.
+size_t InnerBytes(std::span<const ChildEntry> children, std::string_view low,
+                  std::optional<std::string_view> high);
+/// Writes an inner node into `to` (kFrameSize << order bytes, zeroed here).
+void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntry> children,
+                uint64_t hash_seed);
+
+/// How a set of sorted records or children is laid into one node or two.
+struct NodePlan {
+  struct Part {
+    size_t first = 0;
+    size_t last = 0;  // behind the part's last element
+    unsigned order = 0;
+  };
+  std::vector<Part> parts;
+  std::string separator;  // low fence of the second part
+};
+
+/// A record of `bytes` bytes that is to be appended under `key` once the leaf is written.
+struct PendingRecord {
+  std::string_view key;
+  size_t bytes = 0;
+};
+
+/// Chooses orders so that about 16 to 32 records fit a leaf, leaving room in the log, for the
+/// pending record in any case. Empty parts: nothing fits (an impossible record).
+NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
+                  std::optional<std::string_view> high, const PendingRecord& pending);
+NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,
+                   std::optional<std::string_view> high);
+
+/// True if the records, in a leaf of their own, would fill little of it: a candidate for merging.
+bool LeafIsThin(std::span<const RecordView> records);
+bool InnerIsThin(std::span<const ChildEntry> children, std::string_view low,
+                 std::optional<std::string_view> high);
+
+/// The shortest string above `left` and not above `right`. REQUIRES: left < right.
+std::string_view ShortestSeparator(std::string_view left, std::string_view right);
+
+}  // namespace tuff

@@ -1,0 +1,216 @@
+#include "tuff/pool.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+#include "engine/catalogue.h"
+#include "engine/pool_impl.h"
+#include "engine/store_impl.h"
+
+namespace tuff {
+namespace {
+
+std::string UuidText(const uint8_t uuid[16]) {
+  std::string text;
+  for (int i = 0; i < 16; i++) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", uuid[i]);
+  }
+  return text;
+}
+
+}  // namespace
+
+Pool::Pool(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Pool::~Pool() {
+  if (impl_->map == nullptr) return;
+  if (Status s = Close(); !s.ok()) {
+    if (impl_->map != nullptr) impl_->map->Log(LogLevel::kError, s.ToString());
+    assert(s.code() != Code::kBusy && "iterators or pinned values outlive their pool");
+  }
+}
+
+Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const CreateOptions& options) {
+  Status s = NoThrow([&] { return PageMap::Create(path, options, Catalogue::Format); });
+  if (!s.ok()) return s;
+  return Open(path, options.open);
+}
+
+Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOptions& options) {
+  std::unique_ptr<Pool> pool;
+  Status s = NoThrow([&]() -> Status {
+    auto map = PageMap::Open(path, options, [](std::span<const std::byte> record, uint64_t seed,
+                                               uint64_t sequence_and_type) {
+      return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
+    });
+    if (!map.ok()) return map.TakeStatus();
+    auto impl = std::make_unique<Impl>(std::move(*map));
+    Status opened = impl->catalogue.Open();
+    pool.reset(new Pool(std::move(impl)));
+    return opened;
+  });
+  if (!s.ok()) return s;
+  return pool;
+}
+
+Status Pool::Close() {
+  return NoThrow([&] { return impl_->Close(); });
+}
+
+Status Pool::Impl::Close() {
+  std::lock_guard lock(mutex);
+  if (map == nullptr) return Status();
+  std::string busy;
+  for (const auto& [id, store] : stores) {
+    if (const uint64_t pins = store.impl->tree.pins(); pins > 0) {
+      busy += fmt::format("{}'{}' has {}", busy.empty() ? "" : ", ", store.impl->name, pins);
+    }
+  }
+  if (!busy.empty()) {
+    return Status(Code::kBusy, fmt::format("{}: iterators or pinned values are alive: {}; destroy them first",
+                                           map->path(), busy));
+  }
+  Status s;
+  for (const auto& [id, store] : stores) {
+    if (s.ok() && store.impl->tree.changed()) s = catalogue.MarkModified(store.impl->tree.anchor());
+  }
+  Status closed = map->Close();
+  stores.clear();
+  map.reset();
+  return s.ok() ? closed : s;
+}
+
+Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
+  std::lock_guard lock(mutex);
+  if (auto it = stores.find(info.id); it != stores.end()) return it->second.store.get();
+  if (info.kind != ObjectKind::kStore) {
+    return Status(Code::kInvalidArgument, fmt::format("'{}' is not a key-value store", info.name));
+  }
+  auto anchor = catalogue.ReadAnchor(info.anchor, info.id, info.kind);
+  if (!anchor.ok()) return anchor.TakeStatus();
+  auto impl = std::make_unique<Store::Impl>(*map, info.id, info.anchor, info.name);
+  OpenStoreEntry entry{impl.get(), nullptr};
+  entry.store = std::make_unique<Store>(std::move(impl));
+  return stores.emplace(info.id, std::move(entry)).first->second.store.get();
+}
+
+Result<Store*> Pool::CreateStore(std::string_view name) {
+  Result<Store*> result = Status(Code::kNoMemory, "out of memory");
+  Status s = NoThrow([&] {
+    auto info = impl_->catalogue.Create(name, ObjectKind::kStore);
+    result = info.ok() ? impl_->Use(*info) : Result<Store*>(info.TakeStatus());
+    return Status();
+  });
+  return s.ok() ? std::move(result) : Result<Store*>(std::move(s));
+}
+
+Result<Store*> Pool::OpenStore(std::string_view name) {
+  Result<Store*> result = Status(Code::kNoMemory, "out of memory");
+  Status s = NoThrow([&] {
+    auto info = impl_->catalogue.Find(name);
+    result = info.ok() ? impl_->Use(*info) : Result<Store*>(info.TakeStatus());
+    return Status();
+  });
+  return s.ok() ? std::move(result) : Result<Store*>(std::move(s));
+}
+
+Result<Store*> Pool::OpenOrCreateStore(std::string_view name) {
+  auto store = OpenStore(name);
+  if (store.status().code() != Code::kNotFound) return store;
+  store = CreateStore(name);
+  if (store.status().code() != Code::kExists) return store;
+  return OpenStore(name);  // another thread made it meanwhile
+}
+
+Status Pool::RenameStore(std::string_view from, std::string_view to) {
+  return NoThrow([&]() -> Status {
+    if (Status s = impl_->map->domain().CheckWritable(); !s.ok()) return s;
+    if (Status s = impl_->catalogue.Rename(from, to); !s.ok()) return s;
+    auto info = impl_->catalogue.Find(to);
+    if (!info.ok()) return info.TakeStatus();
+    std::lock_guard lock(impl_->mutex);
+    if (auto it = impl_->stores.find(info->id); it != impl_->stores.end()) {
+      std::lock_guard name_lock(it->second.impl->mutex);
+      it->second.impl->name = to;
+    }
+    return Status();
+  });
+}
+
+Result<std::vector<StoreInfo>> Pool::ListStores() {
+  std::vector<StoreInfo> list;
+  Status s = NoThrow([&]() -> Status {
+    auto objects = impl_->catalogue.List();
+    if (!objects.ok()) return objects.TakeStatus();
+    for (const auto& [name, info] : *objects) {
+      if (info.kind != ObjectKind::kStore) continue;
+      auto anchor = impl_->catalogue.ReadAnchor(info.anchor, info.id, info.kind);
+      if (!anchor.ok()) return anchor.TakeStatus();
+      list.push_back({name, info.id, info.anchor, anchor->created_ns, anchor->modified_ns});
+    }
+    return Status();
+  });
+  if (!s.ok()) return s;
+  return list;
+}
+
+PoolInfo Pool::GetInfo() const {
+  PageMap& map = *impl_->map;
+  const Superblock sb = map.superblock();
+  const Medium& medium = map.domain().medium();
+  PoolInfo info;
+  info.path = map.path();
+  info.uuid = UuidText(sb.uuid);
+  info.format_version = sb.format_version;
+  info.size_bytes = OffsetOf(sb.frames);
+  info.frames = sb.frames;
+  info.sections = SectionsOf(sb.frames);
+  info.mount_count = sb.mount_count;
+  info.read_only = map.read_only();
+  info.was_clean = !map.was_unclean();
+  info.crashed_since_scrub = (sb.state & kStateCrashedSinceScrub) != 0;
+  info.ever_forced = (sb.state & kStateEverForced) != 0;
+  info.granularity = medium.granularity();
+  info.medium_granularity = medium.medium_granularity();
+  const WriteGuard* guard = map.domain().guard();
+  info.guard = guard == nullptr ? Guard::kNone : guard->kind();
+  info.memmap = map.memmap().place();
+  info.mount_flags = sb.mount_flags;
+  return info;
+}
+
+Statistics Pool::GetStatistics() const {
+  const Counters& counters = impl_->map->counters();
+  Statistics s;
+  s.puts = counters.Sum(Counter::kPuts);
+  s.gets = counters.Sum(Counter::kGets);
+  s.gets_not_found = counters.Sum(Counter::kGetsNotFound);
+  s.deletes = counters.Sum(Counter::kDeletes);
+  s.user_bytes_written = counters.Sum(Counter::kUserBytesWritten);
+  s.fences = counters.Sum(Counter::kFences);
+  s.flushes = counters.Sum(Counter::kFlushes);
+  s.flushed_bytes = counters.Sum(Counter::kFlushedBytes);
+  s.syncs = counters.Sum(Counter::kSyncs);
+  s.consolidations = counters.Sum(Counter::kConsolidations);
+  s.splits = counters.Sum(Counter::kSplits);
+  s.inner_splits = counters.Sum(Counter::kInnerSplits);
+  s.merges = counters.Sum(Counter::kMerges);
+  s.inner_merges = counters.Sum(Counter::kInnerMerges);
+  s.root_growths = counters.Sum(Counter::kRootGrowths);
+  s.root_shrinks = counters.Sum(Counter::kRootShrinks);
+  s.compound_nodes = counters.Sum(Counter::kCompoundNodes);
+  s.lanes_recovered = counters.Sum(Counter::kLanesRecovered);
+  s.page_blocks_initialised = counters.Sum(Counter::kPageBlocksInitialised);
+  s.tails_built = counters.Sum(Counter::kTailsBuilt);
+  s.torn_tails_cut = counters.Sum(Counter::kTornTailsCut);
+  s.frames_allocated = counters.Sum(Counter::kFramesAllocated);
+  s.frames_freed = counters.Sum(Counter::kFramesFreed);
+  s.restarts = counters.Sum(Counter::kRestarts);
+  return s;
+}
+
+}  // namespace tuff

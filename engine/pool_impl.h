@@ -1,0 +1,40 @@
+// What is behind tuff::Pool; also the way in for tests and for check.h.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "engine/catalogue.h"
+#include "engine/store_impl.h"
+#include "pagemap/page_map.h"
+#include "tuff/pool.h"
+
+namespace tuff {
+
+struct OpenStoreEntry {
+  Store::Impl* impl;
+  std::unique_ptr<Store> store;
+};
+
+class Pool::Impl {
+ public:
+  explicit Impl(std::unique_ptr<PageMap> page_map)
+      : map(std::move(page_map)), catalogue(*map) {}
+  Status Close();
+  Result<Store*> Use(const ObjectInfo& info);
+
+  std::unique_ptr<PageMap> map;
+  Catalogue catalogue;
+  std::mutex mutex;
+  std::map<uint32_t, OpenStoreEntry> stores;  // by object id; guarded by mutex
+};
+
+/// Lets code inside the library and its tests reach a Pool's parts.
+class PoolTestPeer {
+ public:
+  static PageMap& Map(Pool& pool) { return *pool.impl_->map; }
+  static Catalogue& GetCatalogue(Pool& pool) { return pool.impl_->catalogue; }
+};
+
+}  // namespace tuff

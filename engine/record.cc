@@ -1,0 +1,65 @@
+#include "engine/record.h"
+
+#include <cstring>
+
+namespace tuff {
+namespace {
+
+constexpr size_t kChecksumFrom = offsetof(RecordHeader, key_bytes);
+
+uint32_t RecordChecksum(const std::byte* at, size_t key_bytes, size_t value_bytes, uint64_t seed) {
+  return Checksum32(at + kChecksumFrom,
+                    sizeof(RecordHeader) - kChecksumFrom + key_bytes + value_bytes, seed);
+}
+
+}  // namespace
+
+bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view) {
+  if (offset % 8 != 0 || offset > end || end - offset < sizeof(RecordHeader)) return false;
+  RecordHeader header;
+  std::memcpy(&header, node + offset, sizeof header);
+  const size_t bytes = RecordBytes(header.key_bytes, header.value_bytes);
+  if (header.key_bytes == 0 || header.key_bytes > kKeySizeMax || bytes > kRecordSizeMax ||
+      bytes > end - offset) {
+    return false;
+  }
+  const RecordType type = TypeOf(header.sequence_and_type);
+  if (type != RecordType::kPut && type != RecordType::kDelete) return false;
+  const char* text = reinterpret_cast<const char*>(node + offset + sizeof header);
+  view->at = node + offset;
+  view->offset = offset;
+  view->bytes = bytes;
+  view->key = {text, header.key_bytes};
+  view->value = {text + header.key_bytes, header.value_bytes};
+  view->sequence_and_type = header.sequence_and_type;
+  return true;
+}
+
+bool VerifyRecord(const RecordView& view, uint64_t seed) {
+  uint32_t stored = 0;
+  std::memcpy(&stored, view.at, sizeof stored);
+  return stored == RecordChecksum(view.at, view.key.size(), view.value.size(), seed);
+}
+
+size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
+                    uint64_t sequence_and_type, uint64_t seed) {
+  const size_t bytes = RecordBytes(key.size(), value.size());
+  RecordHeader header{0, static_cast<uint16_t>(key.size()), static_cast<uint16_t>(value.size()),
+                      sequence_and_type};
+  std::memset(to + bytes - 8, 0, 8);
+  std::memcpy(to, &header, sizeof header);
+  std::memcpy(to + sizeof header, key.data(), key.size());
+  if (!value.empty()) std::memcpy(to + sizeof header + key.size(), value.data(), value.size());
+  header.checksum = RecordChecksum(to, key.size(), value.size(), seed);
+  std::memcpy(to, &header.checksum, sizeof header.checksum);
+  return bytes;
+}
+
+bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,
+                   uint64_t sequence_and_type) {
+  RecordView view;
+  return ParseRecord(record, 0, bytes, &view) && view.bytes == bytes &&
+         view.sequence_and_type == sequence_and_type && VerifyRecord(view, seed);
+}
+
+}  // namespace tuff

@@ -1,0 +1,52 @@
+// Records: writing, finding and checking them in a node's bytes. Format: record_format.h.
+//
+// Thread-safety: pure functions.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/record_format.h"
+#include "tuff/options.h"
+
+namespace tuff {
+
+/// The bytes a record takes, padding included.
+constexpr size_t RecordBytes(size_t key_bytes, size_t value_bytes) {
+  return (sizeof(RecordHeader) + key_bytes + value_bytes + 7) & ~size_t{7};
+}
+
+/// A record whose bounds have been checked; the views point into the node.
+struct RecordView {
+  const std::byte* at = nullptr;
+  size_t offset = 0;  // bytes from the node's start
+  size_t bytes = 0;   // padding included
+  std::string_view key;
+  std::string_view value;
+  uint64_t sequence_and_type = 0;
+
+  RecordType type() const { return TypeOf(sequence_and_type); }
+};
+
+/// Checksum seed of the record at byte `offset` of node `node_number`.
+constexpr uint64_t RecordSeed(uint64_t hash_seed, uint64_t node_number, size_t offset) {
+  return hash_seed ^ Mix64(node_number * 0x9e3779b97f4a7c15ull + offset);
+}
+
+/// Reads the record at byte `offset` of a node of `end` bytes. False if it is not one: out of
+/// bounds, impossible lengths or type. The checksum is not looked at.
+bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view);
+
+/// True if the checksum is right.
+bool VerifyRecord(const RecordView& view, uint64_t seed);
+
+/// Writes a record to `to` (RecordBytes() bytes, padding zeroed); returns its size.
+size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
+                    uint64_t sequence_and_type, uint64_t seed);
+
+/// True if `record` holds a whole record with this seed, sequence and type: what recovery asks.
+bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,
+                   uint64_t sequence_and_type);
+
+}  // namespace tuff

@@ -1,0 +1,465 @@
+#include "engine/restructure.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "pagemap/rcu.h"
+
+namespace tuff {
+namespace {
+
+std::optional<std::string_view> HighOf(const NodeView& node) {
+  if (!node.has_high()) return std::nullopt;
+  return node.high();
+}
+
+}  // namespace
+
+Restructure::~Restructure() {
+  if (!old_.empty() || !fresh_.empty() || !other_.empty()) Undo(0);
+}
+
+std::string_view Restructure::Keep(std::string_view text) {
+  constexpr size_t kChunk = 16384;
+  if (text.size() > kept_room_) {
+    kept_.push_back(std::make_unique_for_overwrite<char[]>(kChunk));
+    kept_next_ = kept_.back().get();
+    kept_room_ = kChunk;
+  }
+  char* const at = kept_next_;
+  if (!text.empty()) std::memcpy(at, text.data(), text.size());
+  kept_next_ += text.size();
+  kept_room_ -= text.size();
+  return {at, text.size()};
+}
+
+// Takes frames for a new node and bears it: latched, with descriptors of its own.
+Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
+  auto fresh = std::make_unique<NewNode>();
+  fresh->order = id->order;
+  fresh->bytes = std::make_unique_for_overwrite<std::byte[]>(kFrameSize << id->order);
+  id->object_id = tree_.object_id();
+  id->number = map_.NextNumber();
+  if (id->number == 0) return map_.domain().CheckWritable();
+  id->pfn = map_.allocator().Allocate(id->order, purpose_);
+  if (id->pfn == 0) {
+    return Status(Code::kNoSpace, fmt::format("{}: the pool is full; delete something or make a larger one",
+                                              map_.path()));
+  }
+  fresh->node = NodeView(map_.base() + OffsetOf(id->pfn), id->pfn);
+  // A thread that still wants the frame's former node may hold the latch for a moment.
+  map_.memmap().Touch(id->pfn).latch.Lock();
+  change_.new_runs.push_back(
+      {id->pfn, PackOwner(id->pfn, FrameKind::kTreeNode, id->order, id->object_id)});
+  if (id->order > 0) counted_.push_back(Counter::kCompoundNodes);
+  *node = fresh.get();
+  fresh_.push_back(std::move(fresh));
+  return Status();
+}
+
+// The node's bytes are complete: its descriptor says so, though nobody can come yet.
+void Restructure::Seal(NewNode& fresh) {
+  Descriptor& head = map_.memmap().At(fresh.node.pfn());
+  Leaf::ResetTail(head, NodeView(fresh.bytes.get(), fresh.node.pfn()));
+  head.flags.store(Descriptor::kHead | Descriptor::kVerified | Descriptor::kTailBuilt,
+                   std::memory_order_release);
+}
+
+Status Restructure::AddLeaf(const NodePlan::Part& part, std::span<const RecordView> records,
+                            std::string_view low, std::optional<std::string_view> high,
+                            uint64_t sequence_max, std::vector<ChildEntry>* children) {
+  NodeIdentity id;
+  id.order = part.order;
+  id.low = low;
+  id.high = high;
+  id.sequence_max = sequence_max;
+  NewNode* node = nullptr;
+  if (Status s = AddNode(&id, &node); !s.ok()) return s;
+  WriteLeaf(node->bytes.get(), id, records.subspan(part.first, part.last - part.first),
+            map_.hash_seed());
+  Seal(*node);
+  children->push_back({low, PackChild(id.pfn, id.number)});
+  return Status();
+}
+
+Status Restructure::AddInner(unsigned level, const NodePlan::Part& part,
+                             std::span<const ChildEntry> children, std::string_view low,
+                             std::optional<std::string_view> high,
+                             std::vector<ChildEntry>* parents) {
+  if (level > kLevelMax) return Status(Code::kTooLarge, "the tree is too deep");
+  NodeIdentity id;
+  id.level = level;
+  id.order = part.order;
+  id.low = low;
+  id.high = high;
+  NewNode* node = nullptr;
+  if (Status s = AddNode(&id, &node); !s.ok()) return s;
+  WriteInner(node->bytes.get(), id, children.subspan(part.first, part.last - part.first),
+             map_.hash_seed());
+  Seal(*node);
+  parents->push_back({low, PackChild(id.pfn, id.number)});
+  return Status();
+}
+
+void Restructure::SetWord(uint64_t place, uint64_t old_value, uint64_t new_value) {
+  change_.decider = LaneDecider::kWord;
+  change_.place = place;
+  change_.old_value = old_value;
+  change_.new_value = new_value;
+  change_.object_id = tree_.object_id();
+}
+
+Status Restructure::MakeRoot() {
+  other_.push_back(&tree_.anchor_latch());
+  std::vector<ChildEntry> children;
+  Status s = AddLeaf({0, 0, 0}, {}, "", std::nullopt, 0, &children);
+  if (s.ok()) {
+    SetWord(tree_.root_place(), 0, children[0].word);
+    s = Commit();
+  }
+  if (!s.ok()) {
+    Undo(0);
+    return s;
+  }
+  return Finish([] {});
+}
+
+Status Restructure::Rewrite(const NodeView& leaf, const PendingRecord& pending) {
+  old_.push_back(leaf);
+  bool merge_failed = false;
+  Status s = RewriteLeaf(leaf, pending, true, &merge_failed);
+  if (!s.ok() && merge_failed) {
+    // A neighbour's parent was split meanwhile. Rare: do without merging.
+    Undo(1);
+    s = RewriteLeaf(leaf, pending, false, &merge_failed);
+  }
+  if (s.ok()) s = Commit();
+  if (!s.ok()) Undo(0);
+  return s;
+}
+
+Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending,
+                                bool may_merge, bool* merge_failed) {
+  const Leaf leaf(map_, node);
+  std::vector<RecordView> records;
+  if (Status s = leaf.Gather(leaf.tail_count(), &records); !s.ok()) return s;
+  uint64_t sequence_max = leaf.SequenceMax();
+  std::string_view low = node.low();
+  std::optional<std::string_view> high = HighOf(node);
+  Level level;
+  level.old = {node};
+  NodePlan plan;
+
+  if (may_merge && LeafIsThin(records) && tree_.root_word() != node.child_word()) {
+    for (const bool right : {true, false}) {
+      NodeView other;
+      if (!LatchNeighbour(node, right, &other)) continue;
+      const Leaf neighbour(map_, other);
+      std::vector<RecordView> both;
+      Status s = neighbour.Gather(neighbour.tail_count(), &both);
+      both.insert(right ? both.begin() : both.end(), records.begin(), records.end());
+      const auto both_low = right ? low : other.low();
+      const auto both_high = right ? HighOf(other) : high;
+      if (s.ok()) plan = PlanLeaf(both, both_low, both_high, pending);
+      if (!s.ok() || plan.parts.size() != 1) {
+        map_.memmap().At(other.pfn()).latch.Unlock();
+        continue;
+      }
+      old_.push_back(other);
+      level.old.insert(right ? level.old.end() : level.old.begin(), other);
+      records.swap(both);
+      low = both_low;
+      high = both_high;
+      sequence_max = std::max(sequence_max, neighbour.SequenceMax());
+      break;
+    }
+  }
+  if (level.old.size() == 1) plan = PlanLeaf(records, low, high, pending);
+  if (plan.parts.empty()) return NodeDamage(node.pfn(), "records do not fit any node");
+
+  const bool split = plan.parts.size() == 2;
+  const std::string_view separator = split ? Keep(plan.separator) : std::string_view();
+  if (Status s = AddLeaf(plan.parts[0], records, low, split ? separator : high, sequence_max,
+                         &level.fresh);
+      !s.ok()) {
+    return s;
+  }
+  if (split) {
+    if (Status s = AddLeaf(plan.parts[1], records, separator, high, sequence_max, &level.fresh);
+        !s.ok()) {
+      return s;
+    }
+  }
+  counted_.push_back(split                     ? Counter::kSplits
+                     : level.old.size() == 2 ? Counter::kMerges
+                                             : Counter::kConsolidations);
+  return Propagate(std::move(level), may_merge, merge_failed);
+}
+
+bool Restructure::LatchNeighbour(const NodeView& node, bool right, NodeView* neighbour) {
+  const unsigned level = node.level();
+  {
+    RcuReadSection section;
+    NodeView parent;
+    if (!tree_.Descend(node.low(), SeekTo::kAt, level + 1, &parent).ok()) return false;
+    if (parent.data() == nullptr) return false;
+    const size_t i = parent.ChildIndex(node.low());
+    if (ChildPfn(parent.ChildWord(i)) != node.pfn()) return false;
+    if (right ? i + 1 >= parent.count() : i == 0) return false;
+    const uint64_t word = parent.ChildWord(right ? i + 1 : i - 1);
+    if (!tree_.Visit(word, static_cast<int>(level), neighbour).ok()) return false;
+    if (!map_.memmap().At(neighbour->pfn()).latch.TryLock()) return false;
+  }
+  const bool adjacent =
+      tree_.IsLive(*neighbour, level) &&
+      (right ? node.has_high() && neighbour->low() == node.high()
+             : neighbour->has_high() && neighbour->high() == node.low());
+  if (adjacent && (level > 0 || Leaf(map_, *neighbour).BuildTail().ok())) return true;
+  map_.memmap().At(neighbour->pfn()).latch.Unlock();
+  return false;
+}
+
+Status Restructure::LatchParent(const Level& level, NodeView* parent) {
+  const NodeView& child = level.old[0];
+  for (;;) {
+    bool is_root = false;
+    uint64_t number = 0;
+    {
+      RcuReadSection section;
+      NodeView root;
+      if (Status s = tree_.Visit(tree_.root_word(), -1, &root); !s.ok()) return s;
+      if (root.level() < level.level) {
+        return NodeDamage(root.pfn(), "root is below a node of its tree");
+      }
+      is_root = root.level() == level.level;
+      if (!is_root) {
+        if (Status s = tree_.Descend(child.low(), SeekTo::kAt, level.level + 1, parent); !s.ok()) {
+          return s;
+        }
+        if (parent->data() == nullptr) continue;
+        number = parent->number();
+      }
+    }
+    SEQUENCE_POINT("smo.latch");
+    if (is_root) {
+      Latch& latch = tree_.anchor_latch();
+      latch.Lock();
+      if (ChildPfn(tree_.root_word()) == child.pfn()) {
+        other_.push_back(&latch);
+        *parent = NodeView();
+        return Status();
+      }
+      latch.Unlock();
+      continue;
+    }
+    Latch& latch = map_.memmap().At(parent->pfn()).latch;
+    latch.Lock();
+    if (tree_.IsLive(*parent, level.level + 1) && parent->Covers(child.low())) {
+      if (ChildPfn(parent->ChildWord(parent->ChildIndex(child.low()))) == child.pfn()) {
+        return Status();
+      }
+      if (parent->number() == number) {
+        latch.Unlock();
+        return NodeDamage(parent->pfn(), fmt::format("no child word for pfn {}", child.pfn()));
+      }
+    }
+    latch.Unlock();
+    map_.counters().Add(Counter::kRestarts);
+  }
+}
+
+// From a changed level upwards, until one word decides.
+Status Restructure::Propagate(Level level, bool may_merge, bool* merge_failed) {
+  for (;;) {
+    NodeView parent;
+    if (Status s = LatchParent(level, &parent); !s.ok()) return s;
+    if (parent.data() == nullptr) return ReplaceRoot(level);
+    if (level.old.size() == 1 && level.fresh.size() == 1) {
+      other_.push_back(&map_.memmap().At(parent.pfn()).latch);
+      const size_t i = parent.ChildIndex(level.old[0].low());
+      SetWord(parent.ChildPlace(i), level.old[0].child_word(), level.fresh[0].word);
+      return Status();
+    }
+    old_.push_back(parent);
+    Level next;
+    if (Status s = ReplaceInParent(parent, level, may_merge, merge_failed, &next); !s.ok()) {
+      return s;
+    }
+    if (next.old.empty()) return Status();  // the root has shrunk
+    level = std::move(next);
+  }
+}
+
+Status Restructure::ReplaceRoot(const Level& level) {
+  uint64_t word = level.fresh[0].word;
+  if (level.fresh.size() > 1) {
+    std::vector<ChildEntry> root;
+    const NodePlan plan = PlanInner(level.fresh, "", std::nullopt);
+    if (Status s = AddInner(level.level + 1, plan.parts[0], level.fresh, "", std::nullopt, &root);
+        !s.ok()) {
+      return s;
+    }
+    word = root[0].word;
+    counted_.push_back(Counter::kRootGrowths);
+  }
+  SetWord(tree_.root_place(), level.old[0].child_word(), word);
+  return Status();
+}
+
+void Restructure::AppendChildren(const NodeView& node, std::vector<ChildEntry>* children) {
+  std::string separator;
+  for (size_t i = 0; i < node.count(); i++) {
+    separator.clear();
+    if (i > 0) node.AppendSeparator(i - 1, &separator);
+    children->push_back({i == 0 ? node.low() : Keep(separator), node.ChildWord(i)});
+  }
+}
+
+Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
+                                    bool* merge_failed, Level* next) {
+  const auto first = static_cast<ptrdiff_t>(parent.ChildIndex(level.old[0].low()));
+  std::vector<ChildEntry> children;
+  AppendChildren(parent, &children);
+  if (level.old.size() == 2 &&
+      (static_cast<size_t>(first) + 1 >= children.size() ||
+       ChildPfn(children[static_cast<size_t>(first) + 1].word) != level.old[1].pfn())) {
+    *merge_failed = true;
+    return Status(Code::kBusy, "neighbours no longer share a parent");
+  }
+  children.erase(children.begin() + first,
+                 children.begin() + first + static_cast<ptrdiff_t>(level.old.size()));
+  children.insert(children.begin() + first, level.fresh.begin(), level.fresh.end());
+
+  std::string_view low = parent.low();
+  std::optional<std::string_view> high = HighOf(parent);
+  const bool is_root = tree_.root_word() == parent.child_word();
+  if (is_root && children.size() == 1) {
+    Latch& latch = tree_.anchor_latch();
+    latch.Lock();
+    other_.push_back(&latch);
+    SetWord(tree_.root_place(), parent.child_word(), children[0].word);
+    counted_.push_back(Counter::kRootShrinks);
+    return Status();
+  }
+  next->level = level.level + 1;
+  next->old = {parent};
+  NodePlan plan;
+  if (may_merge && !is_root && InnerIsThin(children, low, high)) {
+    for (const bool right : {true, false}) {
+      NodeView other;
+      if (!LatchNeighbour(parent, right, &other)) continue;
+      std::vector<ChildEntry> both;
+      AppendChildren(other, &both);
+      both.insert(right ? both.begin() : both.end(), children.begin(), children.end());
+      const auto both_low = right ? low : other.low();
+      const auto both_high = right ? HighOf(other) : high;
+      plan = PlanInner(both, both_low, both_high);
+      // Merged nodes should have room, so that they are not split again at once.
+      if (plan.parts.size() != 1 || InnerBytes(both, both_low, both_high) >
+                                        (kFrameSize << plan.parts[0].order) / 4 * 3) {
+        map_.memmap().At(other.pfn()).latch.Unlock();
+        continue;
+      }
+      old_.push_back(other);
+      next->old.insert(right ? next->old.end() : next->old.begin(), other);
+      children.swap(both);
+      low = both_low;
+      high = both_high;
+      counted_.push_back(Counter::kInnerMerges);
+      break;
+    }
+  }
+  if (next->old.size() == 1) plan = PlanInner(children, low, high);
+  if (plan.parts.empty()) return NodeDamage(parent.pfn(), "children do not fit any node");
+  const bool split = plan.parts.size() == 2;
+  const std::string_view separator = split ? Keep(plan.separator) : std::string_view();
+  if (split) counted_.push_back(Counter::kInnerSplits);
+  if (Status s = AddInner(next->level, plan.parts[0], children, low, split ? separator : high,
+                          &next->fresh);
+      !s.ok() || !split) {
+    return s;
+  }
+  return AddInner(next->level, plan.parts[1], children, separator, high, &next->fresh);
+}
+
+Status Restructure::Commit() {
+  for (const NodeView& node : old_) {
+    change_.old_runs.push_back({node.pfn(), PackOwner(node.pfn(), FrameKind::kTreeNode,
+                                                      node.order(), tree_.object_id())});
+  }
+  entered_ = true;
+  window_.emplace(map_.domain());
+  for (const auto& fresh : fresh_) {
+    TUFF_COPY("smo.1", *window_, OffsetOf(fresh->node.pfn()), fresh->bytes.get(),
+              kFrameSize << fresh->order);
+  }
+  CRASH_POINT("smo.2");
+  map_.lanes().Enter(*window_, lane_, change_);
+  CRASH_POINT("smo.3");
+  if (Status s = TUFF_FENCE("smo.4", *window_); !s.ok()) return s;  // F1
+  CRASH_POINT("smo.5");
+  map_.lanes().SetOwners(*window_, change_);
+  CRASH_POINT("smo.6");
+  window_->Store64(change_.place, change_.new_value);
+  CRASH_POINT("smo.7");
+  TUFF_FLUSH("smo.8", *window_, change_.place, 8);
+  if (Status s = TUFF_FENCE("smo.9", *window_); !s.ok()) return s;  // F2: committed
+  CRASH_POINT("smo.10");
+  committed_ = true;
+  for (const NodeView& node : old_) map_.memmap().At(node.pfn()).Set(Descriptor::kObsolete);
+  for (const Counter counter : counted_) map_.counters().Add(counter);
+  return Status();
+}
+
+NodeView Restructure::LeafFor(std::string_view key) const {
+  for (const auto& fresh : fresh_) {
+    if (fresh->node.is_leaf() && fresh->node.Covers(key)) return fresh->node;
+  }
+  assert(false);
+  return NodeView();
+}
+
+Status Restructure::RetireAndFence() {
+  map_.lanes().Retire(*window_, lane_);
+  CRASH_POINT("smo.11");
+  Status s = TUFF_FENCE("smo.12", *window_);  // F3
+  CRASH_POINT("smo.13");
+  return s;
+}
+
+void Restructure::ReleaseAll() {
+  window_.reset();
+  std::vector<Limbo::Run> runs;
+  for (const NodeView& node : old_) runs.push_back({node.pfn(), node.order()});
+  for (const auto& fresh : fresh_) map_.memmap().At(fresh->node.pfn()).latch.Unlock();
+  for (const NodeView& node : old_) map_.memmap().At(node.pfn()).latch.Unlock();
+  for (Latch* latch : other_) latch->Unlock();
+  old_.clear();
+  fresh_.clear();
+  other_.clear();
+  // After a failed fence the change may or may not be on the medium: nothing is reused.
+  if (committed_ && !map_.domain().failed()) map_.limbo().Add(runs.data(), runs.size());
+}
+
+// Gives back what was prepared; keeps the latches of the first `latched_kept` old nodes.
+void Restructure::Undo(size_t latched_kept) {
+  window_.reset();
+  for (const auto& fresh : fresh_) {
+    Descriptor& head = map_.memmap().At(fresh->node.pfn());
+    head.Set(Descriptor::kObsolete);
+    head.latch.Unlock();
+    if (!entered_) map_.allocator().Free(fresh->node.pfn(), fresh->order);
+  }
+  for (size_t i = latched_kept; i < old_.size(); i++) {
+    map_.memmap().At(old_[i].pfn()).latch.Unlock();
+  }
+  for (Latch* latch : other_) latch->Unlock();
+  fresh_.clear();
+  old_.resize(latched_kept);
+  other_.clear();
+  change_ = LaneChange();
+  counted_.clear();
+}
+
+}  // namespace tuff

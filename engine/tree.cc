@@ -1,0 +1,409 @@
+#include "engine/tree.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "engine/restructure.h"
+#include "pagemap/rcu.h"
+
+namespace tuff {
+namespace {
+
+// Attempts at room in a full pool: each waits for what is in limbo.
+constexpr int kReclaimTries = 4;
+
+Status CheckKey(std::string_view key) {
+  if (key.empty()) return Status(Code::kInvalidArgument, "a key has at least one byte");
+  if (key.size() > kKeySizeMax) {
+    return Status(Code::kTooLarge, fmt::format("key of {} bytes; at most {}", key.size(), kKeySizeMax));
+  }
+  return Status();
+}
+
+Status CheckRecord(std::string_view key, std::string_view value) {
+  if (Status s = CheckKey(key); !s.ok()) return s;
+  if (value.size() > ValueSizeMax(key.size())) {
+    return Status(Code::kTooLarge,
+                  fmt::format("value of {} bytes; at most {} under a key of {} bytes", value.size(),
+                              ValueSizeMax(key.size()), key.size()));
+  }
+  return Status();
+}
+
+}  // namespace
+
+std::byte* RecordScratch() {
+  // On the heap, not in the thread's static block, so that the library can be loaded late.
+  struct alignas(64) Scratch {
+    std::byte bytes[kRecordSizeMax + 8];
+  };
+  thread_local std::unique_ptr<Scratch> scratch;
+  if (!scratch) scratch = std::make_unique<Scratch>();
+  return scratch->bytes;
+}
+
+Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
+  const NodeHeader& header = node.header();
+  const Pfn pfn = node.pfn();
+  if (header.order > kNodeOrderMax || !map_.RunInPool(pfn, header.order)) {
+    return NodeDamage(pfn, "not a tree node");
+  }
+  const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
+  if (owner != PackOwner(pfn, FrameKind::kTreeNode, header.order, object_id_)) {
+    return NodeDamage(pfn, fmt::format("frame table does not give this node to object {}", object_id_));
+  }
+  if (Status s = VerifyNode(node, map_.hash_seed(), object_id_); !s.ok()) return s;
+  descriptor.Set(Descriptor::kVerified);
+  return Status();
+}
+
+Status Tree::Visit(uint64_t word, int level, NodeView* node) {
+  const Pfn pfn = ChildPfn(word);
+  if (!map_.RunInPool(pfn, 0)) {
+    return NodeDamage(pfn, fmt::format("object {} refers to a frame outside the pool's data", object_id_));
+  }
+  *node = NodeView(map_.base() + OffsetOf(pfn), pfn);
+  Descriptor& descriptor = map_.memmap().Touch(pfn);
+  if (!descriptor.Has(Descriptor::kVerified)) [[unlikely]] {
+    if (Status s = VerifyFirst(*node, descriptor); !s.ok()) return s;
+  }
+  if (!ChildTagMatches(word, node->number())) {
+    return NodeDamage(pfn, "child word and node number do not match");
+  }
+  if (level >= 0 && node->level() != static_cast<unsigned>(level)) {
+    return NodeDamage(pfn, "node is on the wrong level");
+  }
+  return Status();
+}
+
+Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node) {
+  assert(InRcuReadSection());
+  const uint64_t root = root_word();
+  *node = NodeView();
+  if (root == 0) return Status();
+  if (Status s = Visit(root, -1, node); !s.ok()) return s;
+  while (node->level() > stop) {
+    const size_t i = seek == SeekTo::kAt ? node->ChildIndex(key) : node->ChildIndexBefore(key);
+    const uint64_t word = node->ChildWord(i);
+    const Pfn pfn = ChildPfn(word);
+    if (map_.RunInPool(pfn, 0)) {  // all that will be needed, before it is
+      map_.memmap().Prefetch(pfn);
+      const std::byte* at = map_.base() + OffsetOf(pfn);
+      __builtin_prefetch(at);
+      __builtin_prefetch(at + 64);
+      __builtin_prefetch(at + 128);
+    }
+    const int level = static_cast<int>(node->level()) - 1;
+    if (Status s = Visit(word, level, node); !s.ok()) return s;
+  }
+  if (node->level() < stop) *node = NodeView();
+  SEQUENCE_POINT("descend.1");
+  return Status();
+}
+
+bool Tree::IsLive(const NodeView& node, unsigned level) const {
+  const Descriptor& descriptor = map_.memmap().At(node.pfn());
+  assert(descriptor.latch.IsLocked());
+  const uint32_t flags = descriptor.flags.load(std::memory_order_acquire);
+  constexpr uint32_t kInUse = Descriptor::kHead | Descriptor::kVerified;
+  if ((flags & (kInUse | Descriptor::kObsolete)) != kInUse) return false;
+  return node.header().object_id == object_id_ && node.level() == level;
+}
+
+Status Tree::BuildTail(const NodeView& leaf) {
+  Latch& latch = map_.memmap().At(leaf.pfn()).latch;
+  latch.Lock();
+  Status s;
+  if (IsLive(leaf, 0)) s = Leaf(map_, leaf).BuildTail();
+  latch.Unlock();
+  return s;
+}
+
+// Finds `key` and calls use(value, pfn) inside the read section.
+template <typename Use>
+Status Tree::FindAnd(std::string_view key, const Use& use) {
+  map_.domain().AdmitThread();
+  if (Status s = CheckKey(key); !s.ok()) return s;
+  for (;;) {
+    NodeView node;
+    {
+      RcuReadSection section;
+      if (Status s = Descend(key, SeekTo::kAt, 0, &node); !s.ok()) return s;
+      if (node.data() == nullptr) break;
+      const Leaf leaf(map_, node);
+      if (leaf.tail_built()) [[likely]] {
+        RecordView record;
+        auto found = leaf.Find(key, &record);
+        if (!found.ok()) return found.TakeStatus();
+        if (!*found || record.type() == RecordType::kDelete) break;
+        use(record.value, node.pfn());
+        map_.counters().Add(Counter::kGets);
+        return Status();
+      }
+    }
+    if (Status s = BuildTail(node); !s.ok()) return s;
+  }
+  map_.counters().Add(Counter::kGetsNotFound);
+  return Status(Code::kNotFound, "no such key");
+}
+
+Status Tree::Get(std::string_view key, std::string* value) {
+  return FindAnd(key, [&](std::string_view found, Pfn) { value->assign(found); });
+}
+
+Status Tree::GetPinned(std::string_view key, std::string_view* value, Pfn* pfn) {
+  return FindAnd(key, [&](std::string_view found, Pfn node) {
+    map_.limbo().Pin(node);
+    pins_.fetch_add(1, std::memory_order_relaxed);
+    *value = found;
+    *pfn = node;
+  });
+}
+
+void Tree::Unpin(Pfn pfn) {
+  map_.limbo().Unpin(pfn);
+  pins_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) {
+  map_.domain().AdmitThread();
+  *snapshot = LeafSnapshot();
+  for (;;) {
+    NodeView node;
+    {
+      RcuReadSection section;
+      if (Status s = Descend(key, seek, 0, &node); !s.ok()) return s;
+      if (node.data() == nullptr) return Status();
+      const Leaf leaf(map_, node);
+      if (leaf.tail_built()) {
+        map_.limbo().Pin(node.pfn());
+        pins_.fetch_add(1, std::memory_order_relaxed);
+        snapshot->node = node;
+        snapshot->tail_count = leaf.tail_count();
+        return Status();
+      }
+    }
+    if (Status s = BuildTail(node); !s.ok()) return s;
+  }
+}
+
+Status Tree::MakeRoot(unsigned lane, AllocFor purpose) {
+  Latch& latch = anchor_latch();
+  latch.Lock();
+  if (root_word() != 0) {  // another thread was first
+    latch.Unlock();
+    return Status();
+  }
+  Restructure change(*this, lane, purpose);
+  return change.MakeRoot();
+}
+
+Status Tree::LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, NodeView* leaf) {
+  for (;;) {
+    uint64_t number = 0;
+    {
+      RcuReadSection section;
+      if (Status s = Descend(key, SeekTo::kAt, 0, leaf); !s.ok()) return s;
+      if (leaf->data() != nullptr) number = leaf->number();
+    }
+    if (leaf->data() == nullptr) {
+      if (Status s = MakeRoot(lane, purpose); !s.ok()) return s;
+      continue;
+    }
+    SEQUENCE_POINT("put.latch");
+    Latch& latch = map_.memmap().At(leaf->pfn()).latch;
+    latch.Lock();
+    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
+      const bool same = IsLive(*leaf, 0) && leaf->number() == number;
+      latch.Unlock();
+      map_.counters().Add(Counter::kRestarts);
+      if (same) return NodeDamage(leaf->pfn(), "the tree leads to a leaf of another range");
+      continue;
+    }
+    Leaf writer(map_, *leaf);
+    Status s = writer.BuildTail();
+    if (s.ok()) s = writer.CutTornTail();
+    if (s.ok()) s = map_.domain().CheckWritable();
+    if (s.ok()) return s;
+    latch.Unlock();
+    return s;
+  }
+}
+
+// Appends a record to a latched leaf with room: one flush, one fence, then shows it.
+Status Tree::Append(const NodeView& node, std::string_view key, std::string_view value,
+                    RecordType type) {
+  Leaf leaf(map_, node);
+  const uint64_t number = map_.NextNumber();
+  if (number == 0) return map_.domain().CheckWritable();
+  const size_t offset = leaf.tail_end();
+  std::byte* const scratch = RecordScratch();
+  const size_t bytes =
+      EncodeRecord(scratch, key, value, PackSequence(number, type),
+                   RecordSeed(map_.hash_seed(), node.number(), offset));
+  const uint8_t fingerprint = Fingerprint(key);
+  const uint64_t place = OffsetOf(node.pfn()) + offset;
+  Status s;
+  {
+    WriteWindow window(map_.domain());
+    CRASH_POINT("put.1");
+    window.Store(place, scratch, bytes);
+    CRASH_POINT("put.2");
+    TUFF_FLUSH("put.3", window, place, bytes);
+    s = TUFF_FENCE("put.4", window);
+  }
+  CRASH_POINT("put.5");
+  if (s.ok()) leaf.Publish(offset, bytes, fingerprint);
+  return s;
+}
+
+Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
+                       unsigned lane) {
+  const AllocFor purpose = type == RecordType::kDelete ? AllocFor::kShrink : AllocFor::kGrow;
+  NodeView node;
+  if (Status s = LatchLeaf(key, lane, purpose, &node); !s.ok()) return s;
+  Latch& latch = map_.memmap().At(node.pfn()).latch;
+  Leaf leaf(map_, node);
+  if (type == RecordType::kDelete) {
+    RecordView old;
+    auto found = leaf.Find(key, &old);
+    if (!found.ok() || !*found || old.type() == RecordType::kDelete) {
+      latch.Unlock();
+      return found.ok() ? Status(Code::kNotFound, "no such key") : found.TakeStatus();
+    }
+  }
+  const size_t bytes = RecordBytes(key.size(), value.size());
+  if (leaf.HasRoom(bytes)) {
+    Status s = Append(node, key, value, type);
+    if (s.ok() && type == RecordType::kDelete && leaf.tail_count() >= node.count()) {
+      ShrinkAfterDelete(node, key, lane);  // releases the latch
+    } else {
+      latch.Unlock();
+    }
+    return s;
+  }
+
+  Restructure change(*this, lane, purpose);
+  if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
+  // The record goes into the new leaf, and shares the fence that retires the lane.
+  Leaf fresh(map_, change.LeafFor(key));
+  const uint64_t number = map_.NextNumber();
+  if (number == 0) {
+    (void)change.Finish([] {});
+    return map_.domain().CheckWritable();
+  }
+  const size_t offset = fresh.tail_end();
+  std::byte* const scratch = RecordScratch();
+  EncodeRecord(scratch, key, value, PackSequence(number, type),
+               RecordSeed(map_.hash_seed(), fresh.node().number(), offset));
+  const uint64_t place = OffsetOf(fresh.node().pfn()) + offset;
+  CRASH_POINT("put.6");
+  change.window().Store(place, scratch, bytes);
+  TUFF_FLUSH("put.7", change.window(), place, bytes);
+  return change.Finish([&] { fresh.Publish(offset, bytes, Fingerprint(key)); });
+}
+
+// After a delete that may have emptied its leaf: an empty leaf is merged away. Optional, so
+// failures are left to the next write that meets them.
+void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigned lane) {
+  std::vector<RecordView> alive;
+  Leaf leaf(map_, node);
+  const bool empty = leaf.Gather(leaf.tail_count(), &alive).ok() && alive.empty();
+  if (!empty || root_word() == node.child_word()) {
+    map_.memmap().At(node.pfn()).latch.Unlock();
+    return;
+  }
+  Restructure change(*this, lane, AllocFor::kShrink);
+  if (change.Rewrite(node, {key, 0}).ok()) (void)change.Finish([] {});
+}
+
+Status Tree::Write(std::string_view key, std::string_view value, RecordType type) {
+  map_.domain().AdmitThread();
+  if (Status s = CheckRecord(key, value); !s.ok()) return s;
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  const LaneHold lane(map_.lanes());
+  for (int tries = 0;; tries++) {
+    Status s = WriteOnce(key, value, type, lane.lane());
+    if (s.code() == Code::kNoSpace && tries < kReclaimTries && map_.limbo().Reclaim() > 0) continue;
+    if (s.ok() && !changed()) changed_.store(true, std::memory_order_relaxed);
+    return s;
+  }
+}
+
+Status Tree::Put(std::string_view key, std::string_view value) {
+  Status s = Write(key, value, RecordType::kPut);
+  if (s.ok()) {
+    map_.counters().Add(Counter::kPuts);
+    map_.counters().Add(Counter::kUserBytesWritten, key.size() + value.size());
+  }
+  return s;
+}
+
+Status Tree::Delete(std::string_view key) {
+  Status s = Write(key, {}, RecordType::kDelete);
+  if (s.ok()) map_.counters().Add(Counter::kDeletes);
+  return s;
+}
+
+Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::string_view value,
+                           unsigned lane, const LaneRun& run, std::span<const std::byte> frame) {
+  Leaf leaf(map_, node);
+  const uint64_t number = map_.NextNumber();
+  if (number == 0) return map_.domain().CheckWritable();
+  const size_t offset = leaf.tail_end();
+  const uint64_t place = OffsetOf(node.pfn()) + offset;
+  LaneChange change;
+  change.decider = LaneDecider::kRecord;
+  change.place = place;
+  change.new_value = PackSequence(number, RecordType::kPut);
+  change.record_seed = RecordSeed(map_.hash_seed(), node.number(), offset);
+  change.object_id = object_id_;
+  change.new_runs.push_back(run);
+  std::byte* const scratch = RecordScratch();
+  const size_t bytes =
+      EncodeRecord(scratch, key, value, change.new_value, change.record_seed);
+  change.record_bytes = static_cast<uint32_t>(bytes);
+
+  WriteWindow window(map_.domain());
+  TUFF_COPY("object.1", window, OffsetOf(run.pfn), frame.data(), frame.size());
+  CRASH_POINT("object.2");
+  map_.lanes().Enter(window, lane, change);
+  if (Status s = TUFF_FENCE("object.3", window); !s.ok()) return s;  // F1
+  CRASH_POINT("object.4");
+  map_.lanes().SetOwners(window, change);
+  CRASH_POINT("object.5");
+  window.Store(place, scratch, bytes);
+  TUFF_FLUSH("object.6", window, place, bytes);
+  if (Status s = TUFF_FENCE("object.7", window); !s.ok()) return s;  // F2: committed
+  CRASH_POINT("object.8");
+  map_.lanes().Retire(window, lane);
+  if (Status s = TUFF_FENCE("object.9", window); !s.ok()) return s;  // F3
+  CRASH_POINT("object.10");
+  leaf.Publish(offset, bytes, Fingerprint(key));
+  return Status();
+}
+
+Status Tree::PutWithRun(std::string_view key, std::string_view value, const LaneRun& run,
+                        std::span<const std::byte> frame) {
+  map_.domain().AdmitThread();
+  if (Status s = CheckRecord(key, value); !s.ok()) return s;
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  const LaneHold lane(map_.lanes());
+  const size_t bytes = RecordBytes(key.size(), value.size());
+  for (;;) {
+    NodeView node;
+    if (Status s = LatchLeaf(key, lane.lane(), AllocFor::kGrow, &node); !s.ok()) return s;
+    if (Leaf(map_, node).HasRoom(bytes)) {
+      Status s = AppendWithRun(node, key, value, lane.lane(), run, frame);
+      map_.memmap().At(node.pfn()).latch.Unlock();
+      if (s.ok()) changed_.store(true, std::memory_order_relaxed);
+      return s;
+    }
+    Restructure change(*this, lane.lane(), AllocFor::kGrow);
+    if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
+    if (Status s = change.Finish([] {}); !s.ok()) return s;
+  }
+}
+
+}  // namespace tuff

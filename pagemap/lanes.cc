@@ -1,0 +1,209 @@
+#include "pagemap/lanes.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "pagemap/checksum.h"
+#include "pagemap/frame_format.h"
+#include "pagemap/rcu.h"
+
+namespace tuff {
+namespace {
+
+constexpr size_t kChecksumFrom = offsetof(LaneEntry, decider);
+
+uint64_t EntryChecksum(const std::byte* entry, size_t bytes, uint64_t state, unsigned lane,
+                       uint64_t hash_seed) {
+  return Checksum64(entry + kChecksumFrom, bytes - kChecksumFrom, hash_seed ^ Mix64(state + lane));
+}
+
+uint64_t LaneOffset(unsigned lane) { return OffsetOf(kLanesPfn + lane); }
+
+// A live entry, checked: everything in it may be used.
+struct LiveEntry {
+  LaneEntry entry;
+  std::vector<LaneRun> new_runs;
+  std::vector<LaneRun> old_runs;
+};
+
+bool RunIsSane(const LaneRun& run, uint64_t frames) {
+  if (run.pfn >= frames || IsReserved(run.pfn) || !OwnerIsValid(run.pfn, run.owner)) return false;
+  return run.pfn + (1ull << UnpackOwner(run.owner).order) <= frames;
+}
+
+bool PlaceIsSane(const LaneEntry& entry, uint64_t frames) {
+  const Pfn pfn = entry.place >> kFrameShift;
+  if (entry.place % 8 != 0 || pfn >= frames) return false;
+  if (IsReserved(pfn) && pfn != kCatalogueAnchorPfn) return false;
+  if (entry.decider == static_cast<uint16_t>(LaneDecider::kWord)) return true;
+  return entry.decider == static_cast<uint16_t>(LaneDecider::kRecord) &&
+         entry.record_bytes <= OffsetOf(frames) &&
+         entry.place <= OffsetOf(frames) - entry.record_bytes;
+}
+
+enum class EntryVerdict { kEmpty, kTorn, kBad, kLive };
+
+EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed, uint64_t frames,
+                       LiveEntry* live) {
+  const std::byte* at = base + LaneOffset(lane);
+  if (Load64(at) == 0) return EntryVerdict::kEmpty;
+  LaneEntry& entry = live->entry;
+  std::memcpy(&entry, at, sizeof entry);
+  const size_t runs = size_t{entry.new_runs} + entry.old_runs;
+  if (runs > kLaneRunsMax) return EntryVerdict::kTorn;
+  const size_t bytes = sizeof entry + runs * sizeof(LaneRun);
+  if (entry.checksum != EntryChecksum(at, bytes, entry.state, lane, hash_seed)) {
+    return EntryVerdict::kTorn;
+  }
+  live->new_runs.resize(entry.new_runs);
+  live->old_runs.resize(entry.old_runs);
+  const std::byte* from = at + sizeof entry;
+  for (auto* list : {&live->new_runs, &live->old_runs}) {
+    for (LaneRun& run : *list) {
+      std::memcpy(&run, from, sizeof run);
+      from += sizeof run;
+      if (!RunIsSane(run, frames)) return EntryVerdict::kBad;
+    }
+  }
+  return PlaceIsSane(entry, frames) ? EntryVerdict::kLive : EntryVerdict::kBad;
+}
+
+Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
+                   const RecordCheck& record_check) {
+  const LaneEntry& entry = live.entry;
+  const std::byte* base = domain.base();
+  const bool by_word = entry.decider == static_cast<uint16_t>(LaneDecider::kWord);
+  WriteWindow window(domain);
+  // A killed process leaves bytes that are only in the cache: make durable what is believed next.
+  TUFF_FLUSH("recover.1", window, LaneOffset(lane), kFrameSize);
+  TUFF_FLUSH("recover.2", window, entry.place, by_word ? 8 : entry.record_bytes);
+  if (Status s = TUFF_FENCE("recover.3", window); !s.ok()) return s;
+  CRASH_POINT("recover.4");
+
+  bool happened = false;
+  if (by_word) {
+    const uint64_t word = Load64(base + entry.place);
+    if (word != entry.new_value && word != entry.old_value) {
+      return Status(Code::kCorruption,
+                    fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
+                                "run 'tuff fsck'",
+                                domain.medium().path(), lane, entry.place));
+    }
+    happened = word == entry.new_value;
+  } else {
+    happened = record_check({base + entry.place, entry.record_bytes}, entry.record_seed,
+                            entry.new_value);
+  }
+  for (const LaneRun& run : live.new_runs) {
+    window.Store64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
+    TUFF_FLUSH("recover.5", window, OwnerWordOffset(run.pfn), 8);
+  }
+  for (const LaneRun& run : live.old_runs) {
+    window.Store64(OwnerWordOffset(run.pfn), happened ? 0 : run.owner);
+    TUFF_FLUSH("recover.6", window, OwnerWordOffset(run.pfn), 8);
+  }
+  CRASH_POINT("recover.7");
+  if (Status s = TUFF_FENCE("recover.8", window); !s.ok()) return s;
+  domain.counters().Add(Counter::kLanesRecovered);
+  return Status();
+}
+
+}  // namespace
+
+unsigned Lanes::Acquire() {
+  assert(!InRcuReadSection());
+  const unsigned start = ThreadSlot() % kLanes;
+  for (;;) {
+    const uint32_t seen = releases_.load(std::memory_order_acquire);
+    for (unsigned i = 0; i < kLanes; i++) {
+      const unsigned lane = (start + i) % kLanes;
+      std::atomic<bool>& taken = holders_[lane].taken;
+      if (!taken.load(std::memory_order_relaxed) &&
+          !taken.exchange(true, std::memory_order_seq_cst)) {
+        return lane;
+      }
+    }
+    waiters_.fetch_add(1, std::memory_order_seq_cst);
+    bool any_free = false;
+    for (const Holder& holder : holders_) {
+      any_free |= !holder.taken.load(std::memory_order_seq_cst);
+    }
+    if (!any_free) releases_.wait(seen, std::memory_order_acquire);
+    waiters_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void Lanes::Release(unsigned lane) {
+  holders_[lane].taken.store(false, std::memory_order_seq_cst);
+  if (waiters_.load(std::memory_order_seq_cst) == 0) return;
+  releases_.fetch_add(1, std::memory_order_release);
+  releases_.notify_all();
+}
+
+void Lanes::Enter(WriteWindow& window, unsigned lane, const LaneChange& change) {
+  assert(change.new_runs.size() + change.old_runs.size() <= kLaneRunsMax);
+  alignas(8) std::byte buffer[kFrameSize];
+  LaneEntry entry{};
+  entry.state = next_entry_.fetch_add(2, std::memory_order_relaxed);
+  entry.decider = static_cast<uint16_t>(change.decider);
+  entry.new_runs = static_cast<uint16_t>(change.new_runs.size());
+  entry.old_runs = static_cast<uint16_t>(change.old_runs.size());
+  entry.place = change.place;
+  entry.old_value = change.old_value;
+  entry.new_value = change.new_value;
+  entry.record_seed = change.record_seed;
+  entry.record_bytes = change.record_bytes;
+  entry.object_id = change.object_id;
+  size_t bytes = sizeof entry;
+  std::memcpy(buffer, &entry, sizeof entry);
+  for (const auto* list : {&change.new_runs, &change.old_runs}) {
+    for (const LaneRun& run : *list) {
+      std::memcpy(buffer + bytes, &run, sizeof run);
+      bytes += sizeof run;
+    }
+  }
+  entry.checksum = EntryChecksum(buffer, bytes, entry.state, lane, hash_seed_);
+  std::memcpy(buffer, &entry, sizeof entry);
+  TUFF_COPY("lane.1", window, LaneOffset(lane), buffer, bytes);
+}
+
+void Lanes::SetOwners(WriteWindow& window, const LaneChange& change) {
+  for (const LaneRun& run : change.new_runs) {
+    window.Store64(OwnerWordOffset(run.pfn), run.owner);
+    TUFF_FLUSH("lane.2", window, OwnerWordOffset(run.pfn), 8);
+  }
+  for (const LaneRun& run : change.old_runs) {
+    window.Store64(OwnerWordOffset(run.pfn), 0);
+    TUFF_FLUSH("lane.3", window, OwnerWordOffset(run.pfn), 8);
+  }
+}
+
+void Lanes::Retire(WriteWindow& window, unsigned lane) {
+  window.Store64(LaneOffset(lane), 0);
+  TUFF_FLUSH("lane.4", window, LaneOffset(lane), 8);
+}
+
+Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
+                      bool pool_was_clean, const RecordCheck& record_check) {
+  for (unsigned lane = 0; lane < kLanes; lane++) {
+    LiveEntry live;
+    const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);
+    if (verdict == EntryVerdict::kEmpty) continue;
+    if (verdict == EntryVerdict::kBad || pool_was_clean) {
+      return Status(Code::kCorruption, fmt::format("{}: lane {} (pfn {}) is damaged; run 'tuff fsck'",
+                                                   domain.medium().path(), lane, kLanesPfn + lane));
+    }
+    if (verdict == EntryVerdict::kLive) {
+      if (Status s = RecoverLane(domain, lane, live, record_check); !s.ok()) return s;
+    }  // else torn in F1: nothing of it was done
+    WriteWindow window(domain);
+    window.Store64(LaneOffset(lane), 0);
+    TUFF_FLUSH("recover.9", window, LaneOffset(lane), 8);
+    if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
+    CRASH_POINT("recover.11");
+  }
+  return Status();
+}
+
+}  // namespace tuff

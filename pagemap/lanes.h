@@ -1,0 +1,88 @@
+// Lanes: one persistent scratch frame for each concurrent writer, and the protocol that makes a
+// change of structure happen wholly or not at all (invariants I2, I4).
+//
+//   F1  new nodes and the lane entry are made durable
+//   F2  owner words and the deciding word (or record) are made durable: the commit
+//   F3  the entry is retired, durably; only then are latches released
+//
+// The model of it is lane.pml, variant SYM with RFLUSH.
+// Thread-safety: Acquire and Release from any thread; the rest by the lane's holder.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <vector>
+
+#include "pagemap/lane_format.h"
+#include "pagemap/window.h"
+
+namespace tuff {
+
+/// A change of structure: what is allocated, what is freed, and what decides.
+struct LaneChange {
+  LaneDecider decider = LaneDecider::kWord;
+  uint64_t place = 0;
+  uint64_t old_value = 0;
+  uint64_t new_value = 0;
+  uint64_t record_seed = 0;
+  uint32_t record_bytes = 0;
+  uint32_t object_id = 0;
+  std::vector<LaneRun> new_runs;
+  std::vector<LaneRun> old_runs;
+};
+
+/// Tells whether the record of a kRecord change is there and whole; `bytes` have been checked to
+/// lie in the pool.
+using RecordCheck = std::function<bool(std::span<const std::byte> record, uint64_t seed,
+                                       uint64_t sequence_and_type)>;
+
+class Lanes {
+ public:
+  Lanes(PersistDomain& domain, uint64_t hash_seed, uint64_t first_entry_number)
+      : domain_(domain), hash_seed_(hash_seed), next_entry_(first_entry_number | 1) {}
+
+  /// A lane for the calling thread; waits while all are taken.
+  /// REQUIRES: the thread holds no latch, no read section and no other lane.
+  unsigned Acquire();
+  void Release(unsigned lane);
+
+  /// F1's share: stores and flushes the entry. The caller fences.
+  void Enter(WriteWindow& window, unsigned lane, const LaneChange& change);
+  /// F2's share: stores and flushes the owner words. The caller stores the word, and fences.
+  void SetOwners(WriteWindow& window, const LaneChange& change);
+  /// F3's share: empties the lane. The caller fences.
+  void Retire(WriteWindow& window, unsigned lane);
+
+  /// Finishes or undoes what the lanes of a pool of `frames` frames hold, and counts them.
+  /// Idempotent; makes durable what it believes. With `pool_was_clean`, a live lane is damage.
+  static Status Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
+                        bool pool_was_clean, const RecordCheck& record_check);
+
+ private:
+  PersistDomain& domain_;
+  const uint64_t hash_seed_;
+  std::atomic<uint64_t> next_entry_;
+  struct alignas(64) Holder {
+    std::atomic<bool> taken{false};
+  };
+  std::array<Holder, kLanes> holders_;
+  std::atomic<uint32_t> waiters_{0};
+  std::atomic<uint32_t> releases_{0};
+};
+
+/// Holds a lane for a scope.
+class LaneHold {
+ public:
+  explicit LaneHold(Lanes& lanes) : lanes_(lanes), lane_(lanes.Acquire()) {}
+  ~LaneHold() { lanes_.Release(lane_); }
+  LaneHold(const LaneHold&) = delete;
+  LaneHold& operator=(const LaneHold&) = delete;
+  unsigned lane() const { return lane_; }
+
+ private:
+  Lanes& lanes_;
+  const unsigned lane_;
+};
+
+}  // namespace tuff

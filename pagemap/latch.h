@@ -1,0 +1,40 @@
+// Latch: a short-term lock of four bytes, living in a page descriptor.
+//
+// Order (who may wait while holding what): docs/architecture.md, "Latches".
+// Thread-safety: of course. Not recursive. Waiters must be in no RCU read section (they may sleep).
+#pragma once
+
+#include <atomic>
+#include <cassert>
+#include <cstdint>
+
+namespace tuff {
+
+class Latch {
+ public:
+  bool TryLock() {
+    uint32_t free = kFree;
+    return word_.compare_exchange_strong(free, kHeld, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+  void Lock() {
+    if (!TryLock()) LockSlow();
+  }
+  void Unlock() {
+    assert(IsLocked());
+    if (word_.exchange(kFree, std::memory_order_release) == kHeldWithWaiters) word_.notify_one();
+  }
+  bool IsLocked() const { return word_.load(std::memory_order_relaxed) != kFree; }
+
+ private:
+  static constexpr uint32_t kFree = 0;
+  static constexpr uint32_t kHeld = 1;
+  static constexpr uint32_t kHeldWithWaiters = 2;
+
+  void LockSlow();
+
+  std::atomic<uint32_t> word_;
+};
+static_assert(sizeof(Latch) == 4);
+
+}  // namespace tuff

@@ -1,0 +1,239 @@
+#include "pagemap/medium.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <libpmem2.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "pagemap/checksum.h"
+#include "pagemap/pfn.h"
+
+namespace tuff {
+namespace {
+
+Status Pmem2Status(int error, const std::string& what, const std::string& path) {
+  if (error == PMEM2_E_MAP_RANGE) {
+    return Status(Code::kCorruption, fmt::format("{}: file is smaller than what is to be mapped", path));
+  }
+  // libpmem2 answers with -errno, or with a number of its own from -100000 down.
+  if (error > -100000) return ErrnoStatus(-error, what, path);
+  return Status(Code::kIo, fmt::format("{}: {}: {}", path, what, pmem2_errormsg()));
+}
+
+Granularity FromPmem2(pmem2_granularity granularity) {
+  switch (granularity) {
+    case PMEM2_GRANULARITY_BYTE: return Granularity::kByte;
+    case PMEM2_GRANULARITY_CACHE_LINE: return Granularity::kCacheLine;
+    default: return Granularity::kPage;
+  }
+}
+pmem2_granularity ToPmem2(Granularity granularity) {
+  switch (granularity) {
+    case Granularity::kByte: return PMEM2_GRANULARITY_BYTE;
+    case Granularity::kCacheLine: return PMEM2_GRANULARITY_CACHE_LINE;
+    default: return PMEM2_GRANULARITY_PAGE;
+  }
+}
+
+// Address space is reserved for the pool to grow into; less where that much is refused (TSan,
+// RLIMIT_AS), at the least what is mapped now.
+constexpr uint64_t kReserveBytes = 16ull << 40;
+
+class Pmem2Medium final : public Medium {
+ public:
+  ~Pmem2Medium() override {
+    if (map_ != nullptr) pmem2_map_delete(&map_);
+    if (own_map_) munmap(base_, bytes_);
+    if (reservation_ != nullptr) pmem2_vm_reservation_delete(&reservation_);
+    if (config_ != nullptr) pmem2_config_delete(&config_);
+    if (source_ != nullptr) pmem2_source_delete(&source_);
+  }
+
+  Status Init(int fd, const std::string& path, uint64_t bytes, const Options& options) {
+    fd_ = fd;
+    path_ = path;
+    bytes_ = bytes;
+    read_only_ = options.read_only;
+    if (int error = pmem2_source_from_fd(&source_, fd); error != 0) {
+      return Pmem2Status(error, "cannot be used as a pool", path);
+    }
+    if (int error = pmem2_config_new(&config_); error != 0) {
+      return Pmem2Status(error, "cannot map", path);
+    }
+    pmem2_config_set_length(config_, bytes);
+    pmem2_config_set_required_store_granularity(config_, PMEM2_GRANULARITY_PAGE);
+    pmem2_config_set_protection(config_,
+                                read_only_ ? PMEM2_PROT_READ : PMEM2_PROT_READ | PMEM2_PROT_WRITE);
+    for (uint64_t reserve = kReserveBytes; reserve >= bytes; reserve /= 2) {
+      if (pmem2_vm_reservation_new(&reservation_, nullptr, reserve) == 0) break;
+      reservation_ = nullptr;
+    }
+    if (reservation_ != nullptr) pmem2_config_set_vm_reservation(config_, reservation_, 0);
+    if (int error = pmem2_map_new(&map_, config_, source_); error != 0) {
+      return Pmem2Status(error, "cannot map", path);
+    }
+    base_ = static_cast<std::byte*>(pmem2_map_get_address(map_));
+    granularity_ = FromPmem2(pmem2_map_get_store_granularity(map_));
+    medium_granularity_ = granularity_;
+    // libpmem2 obeys this variable; what the medium itself has is then unknown, so assume the least.
+    const char* forced = std::getenv("PMEM2_FORCE_GRANULARITY");
+    if (forced != nullptr && granularity_ != Granularity::kPage) {
+      medium_granularity_ = Granularity::kPage;
+    }
+    if (options.force && *options.force != granularity_) {
+      if (Status s = Remap(*options.force); !s.ok()) return s;
+    }
+    // A forked child must not hold a second writer's mapping; see the design on fork.
+    (void)madvise(base_, bytes_, MADV_DONTFORK);
+    copy_ = pmem2_get_memcpy_fn(map_);
+    flush_ = pmem2_get_flush_fn(map_);
+    drain_ = pmem2_get_drain_fn(map_);
+    return Status();
+  }
+
+  void CopyFlushed(std::byte* to, const void* from, size_t n) const override {
+    if (granularity_ == Granularity::kPage) {
+      std::memcpy(to, from, n);
+    } else {
+      copy_(to, from, n, PMEM2_F_MEM_NODRAIN);
+    }
+  }
+  void Flush(const std::byte* at, size_t n) const override {
+    if (granularity_ != Granularity::kPage) flush_(const_cast<std::byte*>(at), n);
+  }
+  void Drain() const override {
+    if (granularity_ != Granularity::kPage) drain_();
+  }
+
+ private:
+  // Maps again with a granularity of our choice: libpmem2 takes any for a mapping that exists.
+  Status Remap(Granularity granularity) {
+    void* const at = base_;
+    if (int error = pmem2_map_delete(&map_); error != 0) {
+      return Pmem2Status(error, "cannot map", path_);
+    }
+    const int fixed = reservation_ != nullptr ? MAP_FIXED : 0;
+    const int protection = read_only_ ? PROT_READ : PROT_READ | PROT_WRITE;
+    void* mapped = mmap(reservation_ != nullptr ? at : nullptr, bytes_, protection,
+                        MAP_SHARED | fixed, fd_, 0);
+    if (mapped == MAP_FAILED) return ErrnoStatus(errno, "cannot map", path_);
+    base_ = static_cast<std::byte*>(mapped);
+    own_map_ = true;
+    if (int error = pmem2_map_from_existing(&map_, source_, mapped, bytes_, ToPmem2(granularity));
+        error != 0) {
+      return Pmem2Status(error, "cannot map", path_);
+    }
+    granularity_ = granularity;
+    return Status();
+  }
+
+  pmem2_source* source_ = nullptr;
+  pmem2_config* config_ = nullptr;
+  pmem2_vm_reservation* reservation_ = nullptr;
+  pmem2_map* map_ = nullptr;
+  bool own_map_ = false;
+  pmem2_memcpy_fn copy_ = nullptr;
+  pmem2_flush_fn flush_ = nullptr;
+  pmem2_drain_fn drain_ = nullptr;
+};
+
+}  // namespace
+
+Status ErrnoStatus(int error, const std::string& what, const std::string& path) {
+  Code code = Code::kIo;
+  std::string_view advice;
+  switch (error) {
+    case ENOENT: code = Code::kNotFound; break;
+    case EACCES:
+    case EPERM:
+      code = Code::kPermission;
+      advice = "; check the file's owner and mode";
+      break;
+    case EROFS:
+      code = Code::kPermission;
+      advice = "; remount it for writing, or open read-only";
+      break;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      code = Code::kNoSpace;
+      advice = "; free some space or choose a smaller size";
+      break;
+    case EEXIST: code = Code::kExists; break;
+    case EISDIR:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG: code = Code::kInvalidArgument; break;
+    case ENOMEM: code = Code::kNoMemory; break;
+    default: break;
+  }
+  return Status(code, fmt::format("{}: {}: {}{}", path, what, std::strerror(error), advice));
+}
+
+Result<std::unique_ptr<Medium>> Medium::Map(int fd, const std::string& path, uint64_t bytes,
+                                            const Options& options) {
+  auto medium = std::make_unique<Pmem2Medium>();
+  if (Status s = medium->Init(fd, path, bytes, options); !s.ok()) return s;
+  return std::unique_ptr<Medium>(std::move(medium));
+}
+
+Result<uint64_t> Medium::SizeOf(int fd, const std::string& path) {
+  pmem2_source* source = nullptr;
+  size_t bytes = 0;
+  int error = pmem2_source_from_fd(&source, fd);
+  if (error == 0) {
+    error = pmem2_source_size(source, &bytes);
+    pmem2_source_delete(&source);
+  }
+  if (error != 0) return Pmem2Status(error, "cannot tell the size", path);
+  return uint64_t{bytes};
+}
+
+Medium::DeviceState Medium::GetDeviceState() const {
+  DeviceState state;
+  pmem2_source* source = nullptr;
+  if (pmem2_source_from_fd(&source, fd_) != 0) return state;
+  size_t n = 0;
+  if (pmem2_source_device_id(source, nullptr, &n) == 0 && n > 0) {
+    std::string id(n, '\0');
+    if (pmem2_source_device_id(source, id.data(), &n) == 0) {
+      for (uint64_t i = 0; i < 4; i++) {
+        const uint64_t word = Checksum64(id.data(), n, i);
+        std::memcpy(state.id + 8 * i, &word, 8);
+      }
+    }
+  }
+  if (pmem2_source_device_usc(source, &state.unsafe_shutdown_count) != 0) {
+    state.unsafe_shutdown_count = 0;
+  }
+  pmem2_source_delete(&source);
+  return state;
+}
+
+Status Medium::Sync(uint64_t offset, uint64_t n) const {
+  const uint64_t start = offset & ~(kFrameSize - 1);
+  const uint64_t end = (offset + n + kFrameSize - 1) & ~(kFrameSize - 1);
+  if (msync(base_ + start, end - start, MS_SYNC) != 0) return ErrnoStatus(errno, "msync", path_);
+  return Status();
+}
+
+Status Medium::SyncAll() const {
+  if (fdatasync(fd_) != 0 && errno != EINVAL) return ErrnoStatus(errno, "fdatasync", path_);
+  return Status();
+}
+
+Status Medium::Reserve(uint64_t offset, uint64_t n) const {
+  if (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(n)) != 0 &&
+      errno != EOPNOTSUPP && errno != ENODEV) {
+    return ErrnoStatus(errno, "cannot reserve space of the sparse file", path_);
+  }
+  return Status();
+}
+
+}  // namespace tuff

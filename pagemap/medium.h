@@ -1,0 +1,85 @@
+// Medium: a file or device of persistent memory, mapped once. The one place that calls libpmem2.
+//
+// Ownership: borrows the file descriptor, owns the mapping and its address reservation.
+// Thread-safety: const functions may be called from any thread.
+// Only WriteWindow writes through the mapping; everybody else gets const bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "tuff/options.h"
+#include "tuff/status.h"
+
+namespace tuff {
+
+class Medium {
+ public:
+  struct Options {
+    bool read_only = false;
+    std::optional<Granularity> force;  // instead of the medium's own
+  };
+
+  /// Maps the first `bytes` (a multiple of the frame size) of `fd`, inside address space reserved
+  /// large, so that the pool can grow in place. `path` is for messages.
+  static Result<std::unique_ptr<Medium>> Map(int fd, const std::string& path, uint64_t bytes,
+                                             const Options& options);
+  virtual ~Medium() = default;
+
+  /// Size of the file or device in bytes.
+  static Result<uint64_t> SizeOf(int fd, const std::string& path);
+
+  const std::byte* base() const { return base_; }
+  uint64_t bytes() const { return bytes_; }
+  int fd() const { return fd_; }
+  const std::string& path() const { return path_; }
+  bool read_only() const { return read_only_; }
+  Granularity granularity() const { return granularity_; }  // in force
+  Granularity medium_granularity() const { return medium_granularity_; }
+  /// False if a power failure may lose what Flush and Drain said is durable.
+  bool power_safe() const { return granularity_ >= medium_granularity_; }
+
+  /// XXH3 of the device's id in `id` (32 bytes), and its unsafe-shutdown count; zero where unknown.
+  struct DeviceState {
+    uint8_t id[32] = {};
+    uint64_t unsafe_shutdown_count = 0;
+  };
+  DeviceState GetDeviceState() const;
+
+  // What follows is for WriteWindow and recovery. Under PAGE, Flush and Drain do nothing.
+
+  /// Copies and flushes; may bypass the caches.
+  virtual void CopyFlushed(std::byte* to, const void* from, size_t n) const = 0;
+  virtual void Flush(const std::byte* at, size_t n) const = 0;
+  virtual void Drain() const = 0;
+  /// Writes the pages of a range back and waits.
+  Status Sync(uint64_t offset, uint64_t n) const;
+  /// The same for the whole file.
+  Status SyncAll() const;
+  /// Has the file system set space aside for a range of a sparse file.
+  Status Reserve(uint64_t offset, uint64_t n) const;
+
+ protected:
+  Medium() = default;
+  std::byte* mutable_base() const { return base_; }
+
+  std::byte* base_ = nullptr;
+  uint64_t bytes_ = 0;
+  int fd_ = -1;
+  std::string path_;
+  bool read_only_ = false;
+  Granularity granularity_ = Granularity::kPage;
+  Granularity medium_granularity_ = Granularity::kPage;
+
+  friend class WriteWindow;
+  friend class Memmap;      // the memmap's bytes are volatile
+  friend class WriteGuard;  // changes the mapping's protection
+};
+
+/// errno as a Status: what failed, on what, why, what to do.
+Status ErrnoStatus(int error, const std::string& what, const std::string& path);
+
+}  // namespace tuff

@@ -1,0 +1,129 @@
+#include "pagemap/memmap.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <new>
+#include <thread>
+
+namespace tuff {
+
+LazyMemory::~LazyMemory() {
+  if (data_ != nullptr) munmap(data_, bytes_);
+}
+
+Status LazyMemory::Map(uint64_t bytes) {
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) return ErrnoStatus(errno, "cannot map memory", "memmap");
+  data_ = static_cast<std::byte*>(at);
+  bytes_ = bytes;
+  return Status();
+}
+
+Result<std::unique_ptr<Memmap>> Memmap::Make(PersistDomain& domain, uint64_t frames,
+                                             MemmapPlace place, uint64_t generation, bool sparse) {
+  assert(generation % 2 == 0 && generation != 0);
+  std::unique_ptr<Memmap> memmap(new Memmap(domain, frames, generation, sparse));
+  const Medium& medium = domain.medium();
+  const bool guard_allows = domain.guard() == nullptr || domain.guard()->can_exempt();
+  if (place == MemmapPlace::kPool && medium.granularity() != Granularity::kPage &&
+      !medium.read_only() && guard_allows) {
+    memmap->place_ = MemmapPlace::kPool;
+    memmap->base_ = medium.mutable_base() + OffsetOf(MemmapPfn(0));
+    memmap->stride_ = OffsetOf(kSectionFrames);
+    if (Status s = memmap->exempt_.Map(SectionsOf(frames)); !s.ok()) return s;
+  } else {
+    memmap->stride_ = kSectionFrames * kDescriptorSize;
+    if (Status s = memmap->dram_.Map(SectionsOf(frames) * memmap->stride_); !s.ok()) return s;
+    memmap->base_ = memmap->dram_.data();
+  }
+  if (Status s = memmap->block_memory_.Map(memmap->blocks() * sizeof(BlockState)); !s.ok()) {
+    return s;
+  }
+  return memmap;
+}
+
+BlockState& Memmap::TouchBlock(uint64_t block) {
+  BlockState& state = BlockAt(block);
+  if (state.ready.load(std::memory_order_acquire) == 0) InitBlock(block);
+  return state;
+}
+
+void Memmap::ExemptSection(uint64_t section) {
+  if (place_ != MemmapPlace::kPool || domain_.guard() == nullptr) return;
+  std::lock_guard lock(exempt_mutex_);
+  if (exempt_.data()[section] != std::byte{0}) return;
+  // Refused only when mappings run out, which can_exempt() has ruled out; the store that follows
+  // would then fault, as any stray one.
+  if (domain_.guard()->Exempt(OffsetOf(MemmapPfn(section)), OffsetOf(kMemmapFrames)).ok()) {
+    exempt_.data()[section] = std::byte{1};
+  }
+}
+
+void Memmap::InitBlock(uint64_t block) {
+  ExemptSection(SectionOf(block << kBlockShift));
+  std::atomic<uint64_t>& claim = At(block << kBlockShift).generation;
+  const uint64_t initialising = generation_ | 1;
+  uint64_t seen = claim.load(std::memory_order_acquire);
+  for (;;) {
+    if (seen == generation_) return;
+    if (seen == initialising) {  // another thread is at it; it takes microseconds
+      std::this_thread::yield();
+      seen = claim.load(std::memory_order_acquire);
+    } else if (claim.compare_exchange_strong(seen, initialising, std::memory_order_acq_rel)) {
+      break;
+    }
+  }
+  SEQUENCE_POINT("memmap.init");
+  FillBlock(block);
+  BlockAt(block).ready.store(1, std::memory_order_release);
+  claim.store(generation_, std::memory_order_release);
+  domain_.counters().Add(Counter::kPageBlocksInitialised);
+}
+
+void Memmap::FillBlock(uint64_t block) {
+  const Pfn first = block << kBlockShift;
+  BlockState& state = BlockAt(block);
+  state.free_bits.fill(0);
+  new (&state.lock) Latch{};
+  // A sparse file's blocks get their space now, so that a full disk is an error and not a signal.
+  const bool backed =
+      !sparse_ || domain_.medium().read_only() ||
+      (domain_.medium().Reserve(OffsetOf(FrameTablePfn(SectionOf(first))),
+                                OffsetOf(kFrameTableFrames)).ok() &&
+       domain_.medium().Reserve(OffsetOf(first), OffsetOf(kBlockFrames)).ok());
+  uint16_t free_frames = 0;
+  for (uint64_t i = 0; i < kBlockFrames;) {
+    const Pfn pfn = first + i;
+    const uint64_t word = IsReserved(pfn) ? 0 : OwnerWordAt(pfn);
+    uint64_t run = 1;
+    if (IsReserved(pfn)) {
+      // Geometry owns it.
+    } else if (word == 0) {
+      if (backed) {
+        state.free_bits[i / 64] |= 1ull << (i % 64);
+        free_frames++;
+      }
+    } else if (OwnerIsValid(pfn, word)) {
+      run = 1ull << UnpackOwner(word).order;  // aligned, so it ends inside the block
+    }  // else damaged: not free, not a head; whoever is sent here reports it
+    for (uint64_t k = 0; k < run; k++) {
+      Descriptor& descriptor = At(pfn + k);
+      // The latch word of a void descriptor is garbage, too.
+      new (&descriptor.latch) Latch{};
+      descriptor.pins.store(0, std::memory_order_relaxed);
+      descriptor.flags.store(k == 0 && word != 0 && OwnerIsValid(pfn, word) ? Descriptor::kHead : 0,
+                             std::memory_order_relaxed);
+      descriptor.tail_count.store(0, std::memory_order_relaxed);
+      descriptor.tail_end = 0;
+      if (i + k != 0) descriptor.generation.store(generation_, std::memory_order_release);
+    }
+    i += run;
+  }
+  state.free_frames.store(free_frames, std::memory_order_relaxed);
+  state.no_order_from.store(kOrderMax + 1, std::memory_order_relaxed);
+}
+
+}  // namespace tuff

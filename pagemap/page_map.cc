@@ -1,0 +1,259 @@
+#include "pagemap/page_map.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "pagemap/checksum.h"
+#include "pagemap/pool_file.h"
+
+namespace tuff {
+namespace {
+
+constexpr uint64_t kNumbersReserved = 1ull << 20;
+constexpr uint32_t kFirstObjectId = 16;  // below: the pool's own objects
+
+void FillRandom(uint8_t* at, size_t n) {
+  for (size_t i = 0; i < n; i += 8) {
+    const uint64_t bits = Random64();
+    std::memcpy(at + i, &bits, 8);
+  }
+}
+
+// A version 4 UUID (RFC 9562).
+void MakeUuid(uint8_t uuid[16]) {
+  FillRandom(uuid, 16);
+  uuid[6] = static_cast<uint8_t>((uuid[6] & 0x0f) | 0x40);
+  uuid[8] = static_cast<uint8_t>((uuid[8] & 0x3f) | 0x80);
+}
+
+// On a device the tables hold whatever was there; a new file's are zero.
+Status ZeroTables(PersistDomain& domain, uint64_t frames) {
+  WriteWindow window(domain);
+  window.Zero(0, OffsetOf(kLanesPfn + kLanes));
+  TUFF_FLUSH("create.1", window, 0, OffsetOf(kLanesPfn + kLanes));
+  for (uint64_t section = 0; section < SectionsOf(frames); section++) {
+    const uint64_t at = OffsetOf(FrameTablePfn(section));
+    window.Zero(at, OffsetOf(kFrameTableFrames));
+    TUFF_FLUSH("create.2", window, at, OffsetOf(kFrameTableFrames));
+  }
+  return TUFF_FENCE("create.3", window);
+}
+
+Status FormatPool(int fd, const std::string& path, const CreateOptions& options, uint64_t bytes,
+                  bool is_device, const PageMap::Format& format) {
+  const uint64_t frames = UsableFrames(bytes);
+  if (frames < kSectionFramesMin) {
+    return Status(Code::kInvalidArgument, fmt::format("{}: too small for a pool", path));
+  }
+  auto medium = Medium::Map(fd, path, OffsetOf(frames), {false, options.open.force_granularity});
+  if (!medium.ok()) return medium.TakeStatus();
+  auto guard = WriteGuard::Make(options.open.guard, **medium);
+  if (!guard.ok()) return guard.TakeStatus();
+  PersistDomain domain(std::move(*medium), std::move(*guard));
+  if (is_device) {
+    if (Status s = ZeroTables(domain, frames); !s.ok()) return s;
+  }
+  Superblock sb{};
+  std::memcpy(sb.magic, kSuperblockMagic, sizeof sb.magic);
+  sb.format_version = kFormatVersion;
+  sb.memmap_place = options.memmap == MemmapPlace::kDram ? 1 : 0;
+  MakeUuid(sb.uuid);
+  sb.frames = frames;
+  sb.hash_seed = Random64();
+  sb.state = kStateClean;
+  sb.number_limit = 1;
+  sb.next_object_id = kFirstObjectId;
+  sb.created_ns = NowNs();
+  if (Status s = format(domain, sb.hash_seed); !s.ok()) return s;
+  CRASH_POINT("create.4");
+  return WriteSuperblocks(domain, sb);
+}
+
+}  // namespace
+
+Status PageMap::Create(const std::string& path, const CreateOptions& options,
+                       const Format& format) {
+  if (options.open.read_only) {
+    return Status(Code::kInvalidArgument, fmt::format("{}: cannot create read-only", path));
+  }
+  auto fd = CreatePoolFile(path, options);
+  if (!fd.ok()) return fd.TakeStatus();
+  struct stat st {};
+  const bool is_device = fstat(*fd, &st) == 0 && S_ISCHR(st.st_mode);
+  Status s;
+  auto bytes = Medium::SizeOf(*fd, path);
+  if (!bytes.ok()) {
+    s = bytes.TakeStatus();
+  } else if (is_device) {
+    auto old = Medium::Map(*fd, path, OffsetOf(2), {true, std::nullopt});
+    if (!old.ok()) {
+      s = old.TakeStatus();
+    } else if (ChooseSuperblock((*old)->base(), *bytes, path, false).ok()) {
+      s = Status(Code::kExists, fmt::format("{}: holds a pool already; wipe it first", path));
+    }
+  }
+  if (s.ok()) s = FormatPool(*fd, path, options, *bytes, is_device, format);
+  if (s.ok() && !is_device) s = SyncDirectoryOf(path);
+  if (!s.ok() && !is_device) unlink(path.c_str());
+  close(*fd);
+  return s;
+}
+
+Result<std::unique_ptr<PageMap>> PageMap::Open(const std::string& path, const OpenOptions& options,
+                                               const RecordCheck& record_check) {
+  std::unique_ptr<PageMap> map(new PageMap);
+  map->path_ = path;
+  map->log_ = options.log;
+  auto fd = OpenPoolFile(path, options.read_only);
+  if (!fd.ok()) return fd.TakeStatus();
+  map->fd_ = *fd;
+  if (Status s = map->Mount(options, record_check); !s.ok()) {
+    map->closed_ = true;
+    return s;
+  }
+  return map;
+}
+
+Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_check) {
+  auto bytes = Medium::SizeOf(fd_, path_);
+  if (!bytes.ok()) return bytes.TakeStatus();
+  if (*bytes < kPoolSizeMin) {
+    return Status(Code::kCorruption, fmt::format("{}: not a tuff pool: only {} bytes", path_, *bytes));
+  }
+  // The superblocks say how much to map; so look at them through a mapping of their own.
+  Result<SuperblockChoice> choice = [&]() -> Result<SuperblockChoice> {
+    auto head = Medium::Map(fd_, path_, OffsetOf(2), {true, std::nullopt});
+    if (!head.ok()) return head.TakeStatus();
+    return ChooseSuperblock((*head)->base(), *bytes, path_, !options.read_only);
+  }();
+  if (!choice.ok()) return choice.TakeStatus();
+  superblock_ = choice->superblock;
+  was_clean_ = (superblock_.state & kStateClean) != 0;
+  for (int i = 0; i < 2; i++) {
+    if (choice->copy_valid[i]) continue;
+    Log(LogLevel::kWarning,
+        fmt::format("{}: superblock copy {} is damaged; {}", path_, i,
+                    options.read_only ? "the other one is used" : "rewritten from the other one"));
+  }
+  if (options.read_only && !was_clean_) {
+    return Status(Code::kReadOnly, fmt::format("{}: was not closed cleanly; open it for writing once, so that it recovers",
+                                               path_));
+  }
+
+  auto medium = Medium::Map(fd_, path_, OffsetOf(superblock_.frames),
+                            {options.read_only, options.force_granularity});
+  if (!medium.ok()) return medium.TakeStatus();
+  auto guard = WriteGuard::Make(options.guard, **medium);
+  if (!guard.ok()) return guard.TakeStatus();
+  domain_ = std::make_unique<PersistDomain>(std::move(*medium), std::move(*guard));
+  const Medium& mapped = domain_->medium();
+  if (!mapped.power_safe() && !options.read_only) {
+    Log(LogLevel::kWarning,
+        fmt::format("{}: granularity {} is forced on a medium of {}: a power failure may lose acknowledged writes",
+                    path_, GranularityName(mapped.granularity()),
+                    GranularityName(mapped.medium_granularity())));
+  }
+
+  superblock_.mount_nonce = Random64();
+  if (!options.read_only) {
+    // Bytes of a killed process may be in the page cache only: believe nothing before they are safe.
+    if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
+      if (Status s = mapped.SyncAll(); !s.ok()) return s;
+    }
+    superblock_.mount_count++;
+    if (!was_clean_) superblock_.state |= kStateCrashedSinceScrub;
+    if (!mapped.power_safe()) superblock_.state |= kStateEverForced;
+    superblock_.state &= ~kStateClean;
+    superblock_.writer_pid = static_cast<uint32_t>(getpid());
+    ReadBootId(superblock_.boot_id);
+    const Medium::DeviceState device = mapped.GetDeviceState();
+    std::memcpy(superblock_.device_id, device.id, sizeof superblock_.device_id);
+    superblock_.unsafe_shutdown_count = device.unsafe_shutdown_count;
+    next_number_ = superblock_.number_limit;
+    superblock_.number_limit += kNumbersReserved;
+    number_limit_ = superblock_.number_limit;
+    if (Status s = WriteSuperblocks(*domain_, superblock_); !s.ok()) return s;
+    CRASH_POINT("mount.1");
+    if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), was_clean_, record_check);
+        !s.ok()) {
+      return s;
+    }
+    CRASH_POINT("mount.2");
+    if (!was_clean_) {
+      Log(LogLevel::kInfo, fmt::format("{}: recovered after a crash ({} lanes)", path_,
+                                       counters().Sum(Counter::kLanesRecovered)));
+    }
+  }
+
+  const MemmapPlace place =
+      options.memmap.value_or(superblock_.memmap_place == 1 ? MemmapPlace::kDram : MemmapPlace::kPool);
+  const uint64_t generation =
+      (Mix64(superblock_.mount_count ^ Mix64(superblock_.mount_nonce)) | 2) & ~1ull;
+  auto memmap = Memmap::Make(*domain_, frames(), place, generation,
+                             IsSparse(fd_, OffsetOf(frames())));
+  if (!memmap.ok()) return memmap.TakeStatus();
+  memmap_ = std::move(*memmap);
+  allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());
+  limbo_ = std::make_unique<Limbo>(*memmap_, *allocator_, counters());
+  lanes_ = std::make_unique<Lanes>(*domain_, hash_seed(), Random64());
+  return Status();
+}
+
+Status PageMap::Close() {
+  closed_ = true;
+  if (limbo_) limbo_->Reclaim();
+  if (read_only() || domain_->failed()) return Status();
+  std::lock_guard lock(superblock_mutex_);
+  superblock_.number_limit = next_number_;
+  superblock_.state |= kStateClean;
+  superblock_.writer_pid = 0;
+  CRASH_POINT("close.1");
+  return WriteSuperblocks(*domain_, superblock_);
+}
+
+PageMap::~PageMap() {
+  if (!closed_) (void)Close();
+  lanes_.reset();
+  limbo_.reset();
+  allocator_.reset();
+  memmap_.reset();
+  domain_.reset();
+  if (fd_ >= 0) close(fd_);
+}
+
+Superblock PageMap::superblock() const {
+  std::lock_guard lock(superblock_mutex_);
+  return superblock_;
+}
+
+void PageMap::Log(LogLevel level, const std::string& line) const {
+  if (log_) log_(level, line);
+}
+
+Status PageMap::ReserveNumbers(uint64_t number) {
+  std::lock_guard lock(superblock_mutex_);
+  if (number < superblock_.number_limit) return Status();  // another thread was first
+  Superblock next = superblock_;
+  next.number_limit = number + kNumbersReserved;
+  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  superblock_ = next;
+  number_limit_.store(next.number_limit, std::memory_order_release);
+  return Status();
+}
+
+Result<uint32_t> PageMap::NextObjectId() {
+  std::lock_guard lock(superblock_mutex_);
+  Superblock next = superblock_;
+  next.next_object_id++;
+  if (next.next_object_id == 0) {
+    return Status(Code::kNoSpace, fmt::format("{}: object ids are used up", path_));
+  }
+  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  superblock_ = next;
+  return next.next_object_id - 1;
+}
+
+}  // namespace tuff

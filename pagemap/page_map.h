@@ -1,0 +1,98 @@
+// PageMap: an open pool as frames: medium, superblocks, memmap, allocator, limbo, lanes, put
+// together. What lies in the frames is the business of the layers above.
+//
+// Ownership: owns all of the above and the file descriptor (with its lock).
+// Thread-safety: accessors, NextNumber and NextObjectId from any thread; Close is the last call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "pagemap/allocator.h"
+#include "pagemap/lanes.h"
+#include "pagemap/limbo.h"
+#include "pagemap/memmap.h"
+#include "pagemap/superblock.h"
+#include "pagemap/window.h"
+
+namespace tuff {
+
+class PageMap {
+ public:
+  /// Fills what the layers above keep at fixed places (the catalogue anchor) of a new pool, before
+  /// its superblocks are written.
+  using Format = std::function<Status(PersistDomain& domain, uint64_t hash_seed)>;
+
+  static Status Create(const std::string& path, const CreateOptions& options, const Format& format);
+  static Result<std::unique_ptr<PageMap>> Open(const std::string& path, const OpenOptions& options,
+                                               const RecordCheck& record_check);
+  ~PageMap();
+
+  /// Drains limbo and marks the pool clean. REQUIRES: no other thread is inside, nothing pinned.
+  Status Close();
+
+  PersistDomain& domain() { return *domain_; }
+  const std::byte* base() const { return domain_->base(); }
+  Memmap& memmap() { return *memmap_; }
+  FrameAllocator& allocator() { return *allocator_; }
+  Limbo& limbo() { return *limbo_; }
+  Lanes& lanes() { return *lanes_; }
+  Counters& counters() { return domain_->counters(); }
+  uint64_t frames() const { return superblock_.frames; }
+  uint64_t hash_seed() const { return superblock_.hash_seed; }
+  bool read_only() const { return domain_->medium().read_only(); }
+  /// True if the mount before this one was not closed.
+  bool was_unclean() const { return !was_clean_; }
+  /// True if a torn record may be the trace of a crash: one has happened since the last scrub.
+  bool crashed_since_scrub() const {
+    return (superblock_.state & kStateCrashedSinceScrub) != 0;
+  }
+  /// A moment's copy.
+  Superblock superblock() const;
+  const std::string& path() const { return path_; }
+  void Log(LogLevel level, const std::string& line) const;
+
+  /// The next sequence or node number; 0 if the reservation could not be made durable.
+  uint64_t NextNumber() {
+    const uint64_t number = next_number_.fetch_add(1, std::memory_order_relaxed);
+    if (number >= number_limit_.load(std::memory_order_acquire)) [[unlikely]] {
+      if (!ReserveNumbers(number).ok()) return 0;
+    }
+    return number;
+  }
+  /// A number that no number handed out later is below.
+  uint64_t NumberBound() const { return next_number_.load(std::memory_order_relaxed); }
+
+  /// A new object's id, durable before it is returned.
+  Result<uint32_t> NextObjectId();
+
+  /// OK if frames pfn to pfn + 2^order - 1 exist and are not the pool's own tables.
+  bool RunInPool(Pfn pfn, unsigned order) const {
+    return pfn < frames() && !IsReserved(pfn) && (1ull << order) <= frames() - pfn;
+  }
+
+ private:
+  PageMap() = default;
+  Status Mount(const OpenOptions& options, const RecordCheck& record_check);
+  Status ReserveNumbers(uint64_t number);
+
+  std::string path_;
+  int fd_ = -1;
+  LogCallback log_;
+  std::unique_ptr<PersistDomain> domain_;
+  std::unique_ptr<Memmap> memmap_;
+  std::unique_ptr<FrameAllocator> allocator_;
+  std::unique_ptr<Limbo> limbo_;
+  std::unique_ptr<Lanes> lanes_;
+  bool was_clean_ = false;
+  bool closed_ = false;
+
+  mutable std::mutex superblock_mutex_;
+  Superblock superblock_{};  // guarded by superblock_mutex_; frames and hash_seed never change
+  std::atomic<uint64_t> next_number_{0};
+  std::atomic<uint64_t> number_limit_{0};
+};
+
+}  // namespace tuff

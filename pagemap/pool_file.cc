@@ -1,0 +1,172 @@
+#include "pagemap/pool_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "pagemap/medium.h"
+#include "pagemap/pfn.h"
+#include "pagemap/superblock.h"
+
+namespace tuff {
+namespace {
+
+// Who holds the pool, as its superblock hints; a hint of an earlier boot or a dead process is stale.
+std::string HolderHint(int fd) {
+  Superblock sb;
+  uint8_t boot[16];
+  ReadBootId(boot);
+  if (pread(fd, &sb, sizeof sb, 0) != sizeof sb || sb.writer_pid == 0 ||
+      std::memcmp(sb.boot_id, boot, sizeof boot) != 0 ||
+      (kill(static_cast<pid_t>(sb.writer_pid), 0) != 0 && errno == ESRCH)) {
+    return "another process";
+  }
+  std::string name;
+  if (FILE* comm = std::fopen(fmt::format("/proc/{}/comm", sb.writer_pid).c_str(), "re")) {
+    char line[64] = {};
+    if (std::fgets(line, sizeof line, comm) != nullptr) name = line;
+    (void)std::fclose(comm);
+  }
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  return fmt::format("process {}{}", sb.writer_pid, name.empty() ? "" : " (" + name + ")");
+}
+
+Status LockPoolFile(int fd, const std::string& path, bool read_only) {
+  if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return Status();
+  if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock", path);
+  return Status(Code::kLocked, fmt::format("{}: in use by {}; close it there first", path,
+                                           HolderHint(fd)));
+}
+
+Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
+  const std::vector<char> zeros(4 << 20, 0);
+  for (uint64_t at = 0; at < bytes;) {
+    const size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
+    const ssize_t written = pwrite(fd, zeros.data(), n, static_cast<off_t>(at));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      return ErrnoStatus(written < 0 ? errno : ENOSPC,
+                         fmt::format("cannot write its {} bytes", bytes), path);
+    }
+    at += static_cast<uint64_t>(written);
+  }
+  return Status();
+}
+
+Status FillPoolFile(int fd, const std::string& path, const CreateOptions& options) {
+  const uint64_t bytes = OffsetOf(UsableFrames(options.size_bytes));
+  if (options.mode != 0 && fchmod(fd, options.mode) != 0) {
+    return ErrnoStatus(errno, "cannot set its mode", path);
+  }
+  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    return ErrnoStatus(errno, fmt::format("cannot make it {} bytes long", bytes), path);
+  }
+  if (!options.sparse) {
+    if (Status s = FillWithZeros(fd, path, bytes); !s.ok()) return s;
+  } else {
+    // What the first mount writes gets its space now.
+    const uint64_t head = OffsetOf(FrameTablePfn(0) + kFrameTableFrames);
+    if (fallocate(fd, 0, 0, static_cast<off_t>(head)) != 0 && errno != EOPNOTSUPP) {
+      return ErrnoStatus(errno, "cannot reserve its first bytes", path);
+    }
+  }
+  if (fsync(fd) != 0) return ErrnoStatus(errno, "fsync", path);
+  return Status();
+}
+
+}  // namespace
+
+Result<int> OpenPoolFile(const std::string& path, bool read_only) {
+  const int fd = open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
+  struct stat st {};
+  Status s;
+  if (fstat(fd, &st) != 0) {
+    s = ErrnoStatus(errno, "cannot stat", path);
+  } else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+    s = Status(Code::kInvalidArgument,
+               fmt::format("{}: neither a regular file nor a devdax device", path));
+  } else {
+    s = LockPoolFile(fd, path, read_only);
+  }
+  if (!s.ok()) {
+    close(fd);
+    return s;
+  }
+  return fd;
+}
+
+Result<int> CreatePoolFile(const std::string& path, const CreateOptions& options) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) return OpenPoolFile(path, false);
+  if (UsableFrames(options.size_bytes) < kSectionFramesMin || options.size_bytes < kPoolSizeMin) {
+    return Status(Code::kInvalidArgument, fmt::format("{}: a pool has at least {} bytes ({} asked for)",
+                                                      path, kPoolSizeMin, options.size_bytes));
+  }
+  if (UsableFrames(options.size_bytes) >= (1ull << kPfnBits)) {
+    return Status(Code::kInvalidArgument, fmt::format("{}: a pool has less than 4 PiB", path));
+  }
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) return ErrnoStatus(errno, "cannot create", path);
+  Status s = LockPoolFile(fd, path, false);
+  if (s.ok()) s = FillPoolFile(fd, path, options);
+  if (!s.ok()) {
+    unlink(path.c_str());
+    close(fd);
+    return s;
+  }
+  return fd;
+}
+
+Status SyncDirectoryOf(const std::string& path) {
+  std::string directory = std::filesystem::path(path).parent_path().string();
+  if (directory.empty()) directory = ".";
+  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open the directory", directory);
+  const int error = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  return error == 0 || error == EINVAL ? Status() : ErrnoStatus(error, "fsync", directory);
+}
+
+Status ReadHead(int fd, const std::string& path, void* to, size_t n) {
+  std::memset(to, 0, n);
+  for (size_t at = 0; at < n;) {
+    const ssize_t got = pread(fd, static_cast<char*>(to) + at, n - at, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, "cannot read", path);
+    if (got == 0) break;
+    at += static_cast<size_t>(got);
+  }
+  return Status();
+}
+
+bool IsSparse(int fd, uint64_t bytes) {
+  struct stat st {};
+  return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+         static_cast<uint64_t>(st.st_blocks) * 512 < bytes;
+}
+
+void ReadBootId(uint8_t id[16]) {
+  std::memset(id, 0, 16);
+  FILE* file = std::fopen("/proc/sys/kernel/random/boot_id", "re");
+  if (file == nullptr) return;
+  unsigned nibbles = 0;
+  for (int c = std::fgetc(file); c != EOF && nibbles < 32; c = std::fgetc(file)) {
+    if (std::isxdigit(c) == 0) continue;
+    const int value = c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
+    id[nibbles / 2] = static_cast<uint8_t>(id[nibbles / 2] << 4 | value);
+    nibbles++;
+  }
+  (void)std::fclose(file);
+}
+
+}  // namespace tuff

@@ -1,0 +1,137 @@
+#include "pagemap/superblock.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <chrono>
+#include <cstring>
+#include <random>
+
+#include "pagemap/checksum.h"
+#include "pagemap/pfn.h"
+
+namespace tuff {
+namespace {
+
+constexpr size_t kChecksumFrom = offsetof(Superblock, sequence);
+
+uint64_t SuperblockChecksum(const Superblock& superblock) {
+  return Checksum64(reinterpret_cast<const std::byte*>(&superblock) + kChecksumFrom,
+                    sizeof superblock - kChecksumFrom, 0);
+}
+
+Superblock ReadCopy(const std::byte* head, Pfn pfn) {
+  Superblock copy;
+  std::memcpy(&copy, head + OffsetOf(pfn), sizeof copy);
+  return copy;
+}
+
+bool HasMagic(const Superblock& copy) {
+  return std::memcmp(copy.magic, kSuperblockMagic, sizeof copy.magic) == 0;
+}
+
+Status CheckSupported(const Superblock& sb, const std::string& path, bool for_writing) {
+  if (sb.feature_incompat & ~kKnownIncompat) {
+    return Status(Code::kNotSupported,
+                  fmt::format("{}: has incompatible features {:#x} that this tuff does not know; use a newer tuff",
+                              path, sb.feature_incompat & ~kKnownIncompat));
+  }
+  if (for_writing && (sb.feature_ro_compat & ~kKnownRoCompat)) {
+    return Status(Code::kNotSupported,
+                  fmt::format("{}: has features {:#x} that this tuff can only read; open it read-only or use a newer tuff",
+                              path, sb.feature_ro_compat & ~kKnownRoCompat));
+  }
+  return Status();
+}
+
+Status CheckGeometry(const Superblock& sb, uint64_t bytes, const std::string& path) {
+  if (sb.frames < kSectionFramesMin || sb.frames >= (1ull << kPfnBits) ||
+      sb.frames != UsableFrames(OffsetOf(sb.frames))) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: superblock names an impossible size of {} frames", path, sb.frames));
+  }
+  if (OffsetOf(sb.frames) > bytes) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: truncated: the superblock says {} bytes, there are {}; restore the file from a backup",
+                              path, OffsetOf(sb.frames), bytes));
+  }
+  if (sb.number_limit == 0 || sb.number_limit >= (1ull << 56) || sb.memmap_place > 1 ||
+      sb.next_object_id == 0) {
+    return Status(Code::kCorruption, fmt::format("{}: superblock has fields out of range", path));
+  }
+  return Status();
+}
+
+}  // namespace
+
+Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
+                                          const std::string& path, bool for_writing) {
+  SuperblockChoice choice{};
+  const Superblock copies[2] = {ReadCopy(head, kSuperblockPfn), ReadCopy(head, kMirrorPfn)};
+  bool any_magic = false;
+  for (int i = 0; i < 2; i++) {
+    const Superblock& copy = copies[i];
+    if (!HasMagic(copy)) continue;
+    any_magic = true;
+    choice.copy_valid[i] = copy.checksum == SuperblockChecksum(copy);
+  }
+  if (!any_magic) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: not a tuff pool (no superblock); make one with 'tuff create'", path));
+  }
+  // Another version may check itself in another way, so its number is looked at first.
+  for (const Superblock& copy : copies) {
+    if (HasMagic(copy) && copy.format_version != kFormatVersion &&
+        !choice.copy_valid[0] && !choice.copy_valid[1]) {
+      return Status(Code::kNotSupported,
+                    fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it",
+                                path, copy.format_version, kFormatVersion));
+    }
+  }
+  if (!choice.copy_valid[0] && !choice.copy_valid[1]) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: both superblocks are damaged (frames 0 and 1)", path));
+  }
+  const int best = !choice.copy_valid[0]                                          ? 1
+                   : choice.copy_valid[1] && copies[1].sequence > copies[0].sequence ? 1
+                                                                                  : 0;
+  choice.superblock = copies[best];
+  if (choice.superblock.format_version != kFormatVersion) {
+    return Status(Code::kNotSupported,
+                  fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it",
+                              path, choice.superblock.format_version, kFormatVersion));
+  }
+  if (Status s = CheckSupported(choice.superblock, path, for_writing); !s.ok()) return s;
+  if (Status s = CheckGeometry(choice.superblock, bytes, path); !s.ok()) return s;
+  return choice;
+}
+
+Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock) {
+  superblock.sequence++;
+  superblock.checksum = SuperblockChecksum(superblock);
+  WriteWindow window(domain);
+  for (Pfn pfn : {kSuperblockPfn, kMirrorPfn}) {
+    window.Store(OffsetOf(pfn), &superblock, sizeof superblock);
+    TUFF_FLUSH("super.1", window, OffsetOf(pfn), sizeof superblock);
+    if (Status s = TUFF_FENCE("super.2", window); !s.ok()) return s;
+    CRASH_POINT("super.3");
+  }
+  return Status();
+}
+
+uint64_t Random64() {
+  uint64_t bits = 0;
+  if (getrandom(&bits, sizeof bits, 0) != sizeof bits) {
+    std::random_device device;
+    bits = (uint64_t{device()} << 32) | device();
+  }
+  return bits;
+}
+
+uint64_t NowNs() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count());
+}
+
+}  // namespace tuff

@@ -1,0 +1,34 @@
+// The two superblocks: choosing the one that counts, and updating both.
+//
+// Thread-safety: none; PageMap serialises.
+#pragma once
+
+#include <string>
+
+#include "pagemap/superblock_format.h"
+#include "pagemap/window.h"
+
+namespace tuff {
+
+/// What a look at both copies found.
+struct SuperblockChoice {
+  Superblock superblock;  // the valid copy with the higher sequence
+  bool copy_valid[2];
+};
+
+/// Reads both copies from the start of a pool (`head` holds at least two frames) of `bytes` bytes
+/// and checks everything that later code relies on.
+/// Errors: Corruption (not a pool, both copies bad, file too short), NotSupported (version,
+/// features; unknown ro_compat features only if `for_writing`).
+Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
+                                          const std::string& path, bool for_writing);
+
+/// Makes `superblock` durable in both copies, one after the other, with the next sequence.
+Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock);
+
+/// Random bits from the kernel.
+uint64_t Random64();
+/// Nanoseconds since the epoch.
+uint64_t NowNs();
+
+}  // namespace tuff

@@ -1,0 +1,119 @@
+#include "pagemap/window.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "pagemap/pfn.h"
+
+namespace tuff {
+
+Status PersistDomain::CheckWritable() const {
+  if (medium_->read_only()) {
+    return Status(Code::kReadOnly, fmt::format("{}: opened read-only", medium_->path()));
+  }
+  if (failed()) {
+    return Status(Code::kReadOnly,
+                  fmt::format("{}: a sync failed, so the pool is read-only until it is opened "
+                              "again; check the medium first",
+                              medium_->path()));
+  }
+  return Status();
+}
+
+void WriteWindow::Store(uint64_t offset, const void* from, size_t n) {
+  assert(offset + n <= domain_.medium().bytes());
+  std::memcpy(domain_.medium().mutable_base() + offset, from, n);
+  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
+    observer->OnStore(domain_.base(), offset, {domain_.base() + offset, n});
+  }
+}
+
+void WriteWindow::Store64(uint64_t offset, uint64_t value) {
+  assert(offset % 8 == 0 && offset + 8 <= domain_.medium().bytes());
+  auto* word = reinterpret_cast<uint64_t*>(domain_.medium().mutable_base() + offset);
+  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
+    // Told first: once the store is made, another thread may build on it.
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    observer->OnStore(domain_.base(), offset, bytes);
+  }
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+void WriteWindow::Zero(uint64_t offset, size_t n) {
+  assert(offset + n <= domain_.medium().bytes());
+  std::memset(domain_.medium().mutable_base() + offset, 0, n);
+  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
+    observer->OnStore(domain_.base(), offset, {domain_.base() + offset, n});
+  }
+}
+
+void WriteWindow::Copy(const Step& step, uint64_t offset, const void* from, size_t n) {
+  assert(offset + n <= domain_.medium().bytes());
+  std::byte* const to = domain_.medium().mutable_base() + offset;
+  StepObserver* const observer = GetStepObserver();
+  if (observer == nullptr) [[likely]] {
+    domain_.medium().CopyFlushed(to, from, n);
+  } else {
+    std::memcpy(to, from, n);
+    observer->OnStore(domain_.base(), offset, {to, n});
+    if (!observer->OnFlush(step, domain_.base(), offset, n)) return;
+    domain_.medium().Flush(to, n);
+  }
+  GatherPages(offset, n);
+}
+
+void WriteWindow::Flush(const Step& step, uint64_t offset, size_t n) {
+  StepObserver* const observer = GetStepObserver();
+  if (observer != nullptr && !observer->OnFlush(step, domain_.base(), offset, n)) [[unlikely]] {
+    return;
+  }
+  domain_.medium().Flush(domain_.base() + offset, n);
+  GatherPages(offset, n);
+}
+
+void WriteWindow::GatherPages(uint64_t offset, size_t n) {
+  const bool page = domain_.medium().granularity() == Granularity::kPage;
+  const uint64_t unit = page ? kFrameSize : 64;
+  const Range range{offset & ~(unit - 1), (offset + n + unit - 1) & ~(unit - 1)};
+  domain_.counters().Add(Counter::kFlushes);
+  domain_.counters().Add(Counter::kFlushedBytes, range.end - range.start);
+  if (!page) return;
+  for (unsigned i = 0; i < range_count_; i++) {
+    if (range.start > ranges_[i].end || range.end < ranges_[i].start) continue;
+    ranges_[i].start = std::min(ranges_[i].start, range.start);
+    ranges_[i].end = std::max(ranges_[i].end, range.end);
+    return;
+  }
+  if (range_count_ == ranges_.size()) {
+    sync_all_ = true;
+  } else {
+    ranges_[range_count_++] = range;
+  }
+}
+
+Status WriteWindow::Fence(const Step& step) {
+  StepObserver* const observer = GetStepObserver();
+  if (observer != nullptr && !observer->OnFence(step, domain_.base())) [[unlikely]] {
+    return Status();
+  }
+  domain_.counters().Add(Counter::kFences);
+  if (domain_.medium().granularity() != Granularity::kPage) {
+    domain_.medium().Drain();
+    return Status();
+  }
+  Status s;
+  if (range_count_ > 1 || sync_all_) {  // one journal commit instead of several
+    domain_.counters().Add(Counter::kSyncs);
+    s = domain_.medium().SyncAll();
+  } else if (range_count_ == 1) {
+    domain_.counters().Add(Counter::kSyncs);
+    s = domain_.medium().Sync(ranges_[0].start, ranges_[0].end - ranges_[0].start);
+  }
+  range_count_ = 0;
+  sync_all_ = false;
+  if (!s.ok()) domain_.MarkFailed();
+  return s;
+}
+
+}  // namespace tuff
