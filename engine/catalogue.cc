@@ -121,6 +121,9 @@ Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
   auto id = map_.NextObjectId();
   if (!id.ok()) return id.TakeStatus();
   ObjectInfo info{std::string(name), *id, kind, map_.allocator().Allocate(0, AllocFor::kGrow)};
+  if (info.anchor == 0 && map_.limbo().Reclaim() > 0) {
+    info.anchor = map_.allocator().Allocate(0, AllocFor::kGrow);
+  }
   if (info.anchor == 0) {
     return Status(Code::kNoSpace, fmt::format("{}: the pool is full", map_.path()));
   }

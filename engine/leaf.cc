@@ -102,6 +102,23 @@ void Leaf::Publish(size_t offset, size_t bytes, uint8_t fingerprint) {
   descriptor.tail_fingerprint[i % Descriptor::kTailSlots] = fingerprint;
   head_.tail_end = static_cast<uint16_t>((offset + bytes) / 8);
   head_.tail_count.store(static_cast<uint16_t>(i + 1), std::memory_order_release);
+  AssertState();
+}
+
+void Leaf::AssertState() const {
+#ifndef NDEBUG
+  assert(head_.latch.IsLocked());  // T4
+  assert(tail_count() <= TailSlots(node_.order()));
+  assert(tail_end() >= node_.base_end() && tail_end() <= node_.bytes());
+  size_t end = node_.base_end();
+  for (size_t i = 0; i < tail_count(); i++) {  // T2: records, one behind the other
+    RecordView record;
+    assert(TailOffset(i) == end);
+    assert(ParseRecord(node_.data(), end, node_.bytes(), &record) && node_.Covers(record.key));
+    end += record.bytes;
+  }
+  assert(end == tail_end());
+#endif
 }
 
 void Leaf::ResetTail(Descriptor& head, const NodeView& node) {
@@ -147,8 +164,10 @@ Status Leaf::BuildTail() {
     torn = true;
     break;
   }
-  if (map_.was_unclean() && !map_.read_only() && !records.empty()) {
-    // A killed process leaves valid bytes that are only in the cache (I3).
+  if (map_.was_unclean() && !map_.read_only() && !records.empty() &&
+      map_.domain().medium().granularity() != Granularity::kPage) {
+    // A killed process leaves valid bytes that are only in the cache (I3). Under PAGE the mount
+    // has synced them.
     SEQUENCE_POINT("tail.1");
     WriteWindow window(map_.domain());
     TUFF_FLUSH("tail.2", window, OffsetOf(node_.pfn()) + node_.base_end(), at - node_.base_end());

@@ -66,6 +66,7 @@ class Leaf {
     return !VerifyRecord(record, SeedAt(record.offset));
   }
   bool ValidRecordBehind(size_t offset) const;
+  void AssertState() const;
 
   PageMap& map_;
   NodeView node_;

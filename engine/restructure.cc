@@ -126,13 +126,22 @@ Status Restructure::MakeRoot() {
 }
 
 Status Restructure::Rewrite(const NodeView& leaf, const PendingRecord& pending) {
+  return RewriteOrUndo(leaf, pending, Merging::kMay);
+}
+
+Status Restructure::Merge(const NodeView& leaf, const PendingRecord& pending) {
+  return RewriteOrUndo(leaf, pending, Merging::kMust);
+}
+
+Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending,
+                                  Merging merging) {
   old_.push_back(leaf);
   bool merge_failed = false;
-  Status s = RewriteLeaf(leaf, pending, true, &merge_failed);
-  if (!s.ok() && merge_failed) {
+  Status s = RewriteLeaf(leaf, pending, merging, &merge_failed);
+  if (!s.ok() && merge_failed && merging == Merging::kMay) {
     // A neighbour's parent was split meanwhile. Rare: do without merging.
     Undo(1);
-    s = RewriteLeaf(leaf, pending, false, &merge_failed);
+    s = RewriteLeaf(leaf, pending, Merging::kNever, &merge_failed);
   }
   if (s.ok()) s = Commit();
   if (!s.ok()) Undo(0);
@@ -140,7 +149,8 @@ Status Restructure::Rewrite(const NodeView& leaf, const PendingRecord& pending) 
 }
 
 Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending,
-                                bool may_merge, bool* merge_failed) {
+                                Merging merging, bool* merge_failed) {
+  const bool may_merge = merging != Merging::kNever;
   const Leaf leaf(map_, node);
   std::vector<RecordView> records;
   if (Status s = leaf.Gather(leaf.tail_count(), &records); !s.ok()) return s;
@@ -175,7 +185,10 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       break;
     }
   }
-  if (level.old.size() == 1) plan = PlanLeaf(records, low, high, pending);
+  if (level.old.size() == 1) {
+    if (merging == Merging::kMust) return Status(Code::kBusy, "no neighbour to merge with");
+    plan = PlanLeaf(records, low, high, pending);
+  }
   if (plan.parts.empty()) return NodeDamage(node.pfn(), "records do not fit any node");
 
   const bool split = plan.parts.size() == 2;
@@ -383,7 +396,29 @@ Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, 
   return AddInner(next->level, plan.parts[1], children, separator, high, &next->fresh);
 }
 
+// What must hold when all is prepared and nothing has been written.
+void Restructure::AssertState() const {
+#ifndef NDEBUG
+  assert(change_.place != 0);  // I2: one word decides
+  size_t ranges = 0;
+  for (const auto& fresh : fresh_) {
+    const Descriptor& head = map_.memmap().At(fresh->node.pfn());
+    assert(head.latch.IsLocked());  // I5: born latched
+    assert(head.tail_count.load() == 0 && !head.Has(Descriptor::kObsolete));
+    const NodeView node(fresh->bytes.get(), fresh->node.pfn());
+    assert(VerifyNode(node, map_.hash_seed(), tree_.object_id()).ok());  // T2
+    ranges += node.has_high() ? 0 : 1;
+  }
+  for (const NodeView& node : old_) {
+    assert(tree_.IsLive(node, node.level()));  // T3, T4: in use, and ours to replace
+  }
+  for (const Latch* latch : other_) assert(latch->IsLocked());
+  assert(ranges <= kLevelMax + 1u);  // T1: one node of a level ends open
+#endif
+}
+
 Status Restructure::Commit() {
+  AssertState();
   for (const NodeView& node : old_) {
     change_.old_runs.push_back({node.pfn(), PackOwner(node.pfn(), FrameKind::kTreeNode,
                                                       node.order(), tree_.object_id())});

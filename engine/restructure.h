@@ -27,7 +27,10 @@ namespace tuff {
 class Restructure {
  public:
   Restructure(Tree& tree, unsigned lane, AllocFor purpose)
-      : tree_(tree), map_(tree.map()), lane_(lane), purpose_(purpose) {}
+      : tree_(tree), map_(tree.map()), lane_(lane), purpose_(purpose) {
+    old_.reserve(4 * (kLevelMax + 1));  // taking over a latch must not fail
+    other_.reserve(2);
+  }
   ~Restructure();
   Restructure(const Restructure&) = delete;
   Restructure& operator=(const Restructure&) = delete;
@@ -40,6 +43,9 @@ class Restructure {
   /// When OK the change is committed (F2) and its leaves are still latched: append, then Finish.
   /// On error nothing has changed and all latches are released. NoSpace may be temporary.
   Status Rewrite(const NodeView& leaf, const PendingRecord& pending);
+
+  /// The same, but only if `leaf` can be merged with a neighbour; else Busy and nothing changed.
+  Status Merge(const NodeView& leaf, const PendingRecord& pending);
 
   /// The new leaf that `key` belongs to. REQUIRES: Rewrite said OK.
   NodeView LeafFor(std::string_view key) const;
@@ -69,7 +75,10 @@ class Restructure {
     std::vector<NodeView> old;       // left to right
     std::vector<ChildEntry> fresh;   // left to right
   };
-  Status RewriteLeaf(const NodeView& leaf, const PendingRecord& pending, bool may_merge,
+  enum class Merging : uint8_t { kNever, kMay, kMust };
+
+  Status RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending, Merging merging);
+  Status RewriteLeaf(const NodeView& leaf, const PendingRecord& pending, Merging merging,
                      bool* merge_failed);
   Status Propagate(Level level, bool may_merge, bool* merge_failed);
   Status ReplaceRoot(const Level& level);
@@ -89,6 +98,7 @@ class Restructure {
   void AppendChildren(const NodeView& node, std::vector<ChildEntry>* children);
   std::string_view Keep(std::string_view text);
   void SetWord(uint64_t place, uint64_t old_value, uint64_t new_value);
+  void AssertState() const;
   Status Commit();
   Status RetireAndFence();
   void ReleaseAll();

@@ -13,6 +13,9 @@ namespace {
 // Attempts at room in a full pool: each waits for what is in limbo.
 constexpr int kReclaimTries = 4;
 
+// A leaf with more records than this is not thin: it was written to hold at least 16.
+constexpr size_t kThinRecords = 8;
+
 Status CheckKey(std::string_view key) {
   if (key.empty()) return Status(Code::kInvalidArgument, "a key has at least one byte");
   if (key.size() > kKeySizeMax) {
@@ -30,6 +33,8 @@ Status CheckRecord(std::string_view key, std::string_view value) {
   }
   return Status();
 }
+
+Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
 
 }  // namespace
 
@@ -112,12 +117,8 @@ bool Tree::IsLive(const NodeView& node, unsigned level) const {
 }
 
 Status Tree::BuildTail(const NodeView& leaf) {
-  Latch& latch = map_.memmap().At(leaf.pfn()).latch;
-  latch.Lock();
-  Status s;
-  if (IsLive(leaf, 0)) s = Leaf(map_, leaf).BuildTail();
-  latch.Unlock();
-  return s;
+  LatchHold hold(map_.memmap().At(leaf.pfn()).latch);
+  return IsLive(leaf, 0) ? Leaf(map_, leaf).BuildTail() : Status();
 }
 
 // Finds `key` and calls use(value, pfn) inside the read section.
@@ -145,7 +146,7 @@ Status Tree::FindAnd(std::string_view key, const Use& use) {
     if (Status s = BuildTail(node); !s.ok()) return s;
   }
   map_.counters().Add(Counter::kGetsNotFound);
-  return Status(Code::kNotFound, "no such key");
+  return NoSuchKey();
 }
 
 Status Tree::Get(std::string_view key, std::string* value) {
@@ -212,11 +213,9 @@ Status Tree::LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, No
       continue;
     }
     SEQUENCE_POINT("put.latch");
-    Latch& latch = map_.memmap().At(leaf->pfn()).latch;
-    latch.Lock();
+    LatchHold hold(map_.memmap().At(leaf->pfn()).latch);
     if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
       const bool same = IsLive(*leaf, 0) && leaf->number() == number;
-      latch.Unlock();
       map_.counters().Add(Counter::kRestarts);
       if (same) return NodeDamage(leaf->pfn(), "the tree leads to a leaf of another range");
       continue;
@@ -225,8 +224,7 @@ Status Tree::LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, No
     Status s = writer.BuildTail();
     if (s.ok()) s = writer.CutTornTail();
     if (s.ok()) s = map_.domain().CheckWritable();
-    if (s.ok()) return s;
-    latch.Unlock();
+    if (s.ok()) hold.HandOver();
     return s;
   }
 }
@@ -263,28 +261,23 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   const AllocFor purpose = type == RecordType::kDelete ? AllocFor::kShrink : AllocFor::kGrow;
   NodeView node;
   if (Status s = LatchLeaf(key, lane, purpose, &node); !s.ok()) return s;
-  Latch& latch = map_.memmap().At(node.pfn()).latch;
+  LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
   Leaf leaf(map_, node);
   if (type == RecordType::kDelete) {
     RecordView old;
     auto found = leaf.Find(key, &old);
-    if (!found.ok() || !*found || old.type() == RecordType::kDelete) {
-      latch.Unlock();
-      return found.ok() ? Status(Code::kNotFound, "no such key") : found.TakeStatus();
-    }
+    if (!found.ok()) return found.TakeStatus();
+    if (!*found || old.type() == RecordType::kDelete) return NoSuchKey();
   }
   const size_t bytes = RecordBytes(key.size(), value.size());
   if (leaf.HasRoom(bytes)) {
     Status s = Append(node, key, value, type);
-    if (s.ok() && type == RecordType::kDelete && leaf.tail_count() >= node.count()) {
-      ShrinkAfterDelete(node, key, lane);  // releases the latch
-    } else {
-      latch.Unlock();
-    }
+    if (s.ok() && type == RecordType::kDelete) ShrinkAfterDelete(node, key, lane, &hold);
     return s;
   }
 
   Restructure change(*this, lane, purpose);
+  hold.HandOver();
   if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
   // The record goes into the new leaf, and shares the fence that retires the lane.
   Leaf fresh(map_, change.LeafFor(key));
@@ -304,24 +297,27 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   return change.Finish([&] { fresh.Publish(offset, bytes, Fingerprint(key)); });
 }
 
-// After a delete that may have emptied its leaf: an empty leaf is merged away. Optional, so
-// failures are left to the next write that meets them.
-void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigned lane) {
+// After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
+// back. Optional, so failures are left to the next write that meets them.
+void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigned lane,
+                             LatchHold* hold) {
   std::vector<RecordView> alive;
   Leaf leaf(map_, node);
-  const bool empty = leaf.Gather(leaf.tail_count(), &alive).ok() && alive.empty();
-  if (!empty || root_word() == node.child_word()) {
-    map_.memmap().At(node.pfn()).latch.Unlock();
-    return;
-  }
+  // At least count - tail_count records are alive: a look is worth its time when that is few.
+  const bool maybe = leaf.tail_count() % 2 == 0 &&
+                     leaf.tail_count() + kThinRecords >= node.count() &&
+                     root_word() != node.child_word();
+  if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() || !LeafIsThin(alive)) return;
   Restructure change(*this, lane, AllocFor::kShrink);
-  if (change.Rewrite(node, {key, 0}).ok()) (void)change.Finish([] {});
+  hold->HandOver();
+  if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
 }
 
 Status Tree::Write(std::string_view key, std::string_view value, RecordType type) {
   map_.domain().AdmitThread();
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  RecordScratch();  // made before any latch is held: it may fail
   const LaneHold lane(map_.lanes());
   for (int tries = 0;; tries++) {
     Status s = WriteOnce(key, value, type, lane.lane());
@@ -389,18 +385,26 @@ Status Tree::PutWithRun(std::string_view key, std::string_view value, const Lane
   map_.domain().AdmitThread();
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  RecordScratch();
   const LaneHold lane(map_.lanes());
+  for (int tries = 0;; tries++) {
+    Status s = PutWithRunOnce(key, value, lane.lane(), run, frame);
+    if (s.code() == Code::kNoSpace && tries < kReclaimTries && map_.limbo().Reclaim() > 0) continue;
+    if (s.ok()) changed_.store(true, std::memory_order_relaxed);
+    return s;
+  }
+}
+
+Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, unsigned lane,
+                            const LaneRun& run, std::span<const std::byte> frame) {
   const size_t bytes = RecordBytes(key.size(), value.size());
   for (;;) {
     NodeView node;
-    if (Status s = LatchLeaf(key, lane.lane(), AllocFor::kGrow, &node); !s.ok()) return s;
-    if (Leaf(map_, node).HasRoom(bytes)) {
-      Status s = AppendWithRun(node, key, value, lane.lane(), run, frame);
-      map_.memmap().At(node.pfn()).latch.Unlock();
-      if (s.ok()) changed_.store(true, std::memory_order_relaxed);
-      return s;
-    }
-    Restructure change(*this, lane.lane(), AllocFor::kGrow);
+    if (Status s = LatchLeaf(key, lane, AllocFor::kGrow, &node); !s.ok()) return s;
+    LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
+    if (Leaf(map_, node).HasRoom(bytes)) return AppendWithRun(node, key, value, lane, run, frame);
+    Restructure change(*this, lane, AllocFor::kGrow);
+    hold.HandOver();
     if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
     if (Status s = change.Finish([] {}); !s.ok()) return s;
   }

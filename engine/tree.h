@@ -94,7 +94,10 @@ class Tree {
                 RecordType type);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,
                        unsigned lane, const LaneRun& run, std::span<const std::byte> frame);
-  void ShrinkAfterDelete(const NodeView& leaf, std::string_view key, unsigned lane);
+  Status PutWithRunOnce(std::string_view key, std::string_view value, unsigned lane,
+                        const LaneRun& run, std::span<const std::byte> frame);
+  void ShrinkAfterDelete(const NodeView& leaf, std::string_view key, unsigned lane,
+                         LatchHold* hold);
   template <typename Use>
   Status FindAnd(std::string_view key, const Use& use);
 

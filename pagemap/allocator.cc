@@ -53,15 +53,6 @@ void SetRun(std::array<uint64_t, kBlockFrames / 64>& bits, unsigned first, unsig
   }
 }
 
-class LatchGuard {
- public:
-  explicit LatchGuard(Latch& latch) : latch_(latch) { latch_.Lock(); }
-  ~LatchGuard() { latch_.Unlock(); }
-
- private:
-  Latch& latch_;
-};
-
 }  // namespace
 
 FrameAllocator::FrameAllocator(Memmap& memmap, Counters& counters)
@@ -77,7 +68,7 @@ FrameAllocator::FrameAllocator(Memmap& memmap, Counters& counters)
 Pfn FrameAllocator::TakeFrom(uint64_t block, unsigned order) {
   BlockState& state = memmap_.TouchBlock(block);
   if (state.no_order_from.load(std::memory_order_relaxed) <= order) return 0;
-  LatchGuard guard(state.lock);
+  LatchHold hold(state.lock);
   const int first = FindRun(state.free_bits, order);
   if (first < 0) {
     state.no_order_from.store(static_cast<uint8_t>(order), std::memory_order_relaxed);
@@ -177,7 +168,7 @@ Pfn FrameAllocator::Allocate(unsigned order, AllocFor purpose) {
 
 void FrameAllocator::Free(Pfn pfn, unsigned order) {
   BlockState& state = memmap_.TouchBlock(BlockOf(pfn));
-  LatchGuard guard(state.lock);
+  LatchHold hold(state.lock);
   SetRun(state.free_bits, static_cast<unsigned>(pfn & (kBlockFrames - 1)), order, true);
   state.free_frames.store(
       static_cast<uint16_t>(state.free_frames.load(std::memory_order_relaxed) + (1u << order)),

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cassert>
 #include <cstdint>
+#include <mutex>
 
 namespace tuff {
 
@@ -36,5 +37,23 @@ class Latch {
   std::atomic<uint32_t> word_;
 };
 static_assert(sizeof(Latch) == 4);
+
+/// Holds a latch for a scope, unless it is handed on.
+class LatchHold {
+ public:
+  explicit LatchHold(Latch& latch) : latch_(&latch) { latch.Lock(); }
+  /// Takes over a latch that the caller has locked already.
+  LatchHold(Latch& latch, std::adopt_lock_t) : latch_(&latch) { assert(latch.IsLocked()); }
+  ~LatchHold() {
+    if (latch_ != nullptr) latch_->Unlock();
+  }
+  LatchHold(const LatchHold&) = delete;
+  LatchHold& operator=(const LatchHold&) = delete;
+  /// Somebody else unlocks it.
+  void HandOver() { latch_ = nullptr; }
+
+ private:
+  Latch* latch_;
+};
 
 }  // namespace tuff

@@ -161,7 +161,9 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   if (!options.read_only) {
     // Bytes of a killed process may be in the page cache only: believe nothing before they are safe.
     if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
-      if (Status s = mapped.SyncAll(); !s.ok()) return s;
+      WriteWindow window(*domain_);
+      TUFF_FLUSH("mount.3", window, 0, OffsetOf(frames()));
+      if (Status s = TUFF_FENCE("mount.4", window); !s.ok()) return s;
     }
     superblock_.mount_count++;
     if (!was_clean_) superblock_.state |= kStateCrashedSinceScrub;
