@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/node_writer.h"
+
 namespace tuff {
 namespace {
 
@@ -93,6 +95,12 @@ uint64_t Leaf::SequenceMax() const {
 
 bool Leaf::HasRoom(size_t bytes) const {
   return tail_count() < TailSlots(node_.order()) && tail_end() + bytes <= node_.bytes();
+}
+
+bool Leaf::HasRoomForPut(size_t key_bytes, size_t bytes) const {
+  // And for the fence key of a split behind the last record.
+  const size_t spare = ShrinkRoom(key_bytes, tail_count() + 1) + Pad8(key_bytes) + 8;
+  return HasRoom(bytes + spare);
 }
 
 void Leaf::Publish(size_t offset, size_t bytes, uint8_t fingerprint) {

@@ -46,6 +46,8 @@ class Leaf {
   Status BuildTail();
   /// True if a record of `bytes` bytes fits the log.
   bool HasRoom(size_t bytes) const;
+  /// The same for a put, which leaves room for the deletes of a full pool (see ShrinkRoom).
+  bool HasRoomForPut(size_t key_bytes, size_t bytes) const;
   size_t tail_end() const { return size_t{head_.tail_end} * 8; }
   /// Cuts off what a crash has torn, durably. REQUIRES: tail_built().
   Status CutTornTail();

@@ -156,43 +156,64 @@ void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntr
   Seal(to, &header, at, id.pfn, hash_seed);
 }
 
+namespace {
+
+// Lays `records` into two leaves of `order`, the second from `middle` on. False if they do not fit.
+bool SplitLeafAt(size_t middle, unsigned order, std::span<const RecordView> records,
+                 std::string_view low, std::optional<std::string_view> high,
+                 const PendingRecord& pending, size_t spare, NodePlan* plan) {
+  const size_t n = records.size();
+  const std::string_view left = middle > 0 ? records[middle - 1].key : pending.key;
+  const std::string_view right = middle < n ? records[middle].key : pending.key;
+  if (left >= right) return false;  // one record, to be overwritten: it needs the larger node
+  const std::string_view separator = ShortestSeparator(left, right);
+  const bool pending_left = pending.key < separator;
+  const size_t node = kFrameSize << order;
+  const size_t left_bytes = LeafBaseBytes(records.first(middle), low, separator);
+  const size_t right_bytes = LeafBaseBytes(records.subspan(middle), separator, high);
+  if (left_bytes + (pending_left ? pending.bytes : 0) + spare > node ||
+      right_bytes + (pending_left ? 0 : pending.bytes) + spare > node) {
+    return false;
+  }
+  plan->parts = {{0, middle, order}, {middle, n, order}};
+  plan->separator = separator;
+  return true;
+}
+
+}  // namespace
+
 NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
                   std::optional<std::string_view> high, const PendingRecord& pending) {
   NodePlan plan;
   const size_t n = records.size();
-  size_t largest = pending.bytes;
-  for (const RecordView& record : records) largest = std::max(largest, record.bytes);
+  const size_t one = LeafBaseBytes(records, low, high);
+  if (pending.shrinking) {
+    for (unsigned order = 0; order <= kNodeOrderMax; order++) {
+      if (one + pending.bytes > kFrameSize << order) continue;
+      plan.parts = {{0, n, order}};
+      return plan;
+    }
+  }
+  size_t longest_key = pending.key.size();
+  for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
+  const size_t spare = pending.shrinking ? 0 : ShrinkRoom(longest_key, 1);
   const size_t elements = std::max<size_t>(1, n + (pending.bytes > 0 ? 1 : 0));
   const size_t average = (TotalBytes(records) + pending.bytes) / elements;
-  unsigned order = OrderFor(average, kRecordsPerLeafMin);
 
   // Ascending keys: leave the left leaf full instead of half empty.
   const bool appending = !high && pending.bytes > 0 && n > 0 && records[n - 1].key < pending.key;
-  for (; order <= kNodeOrderMax; order++) {
-    const size_t node = kFrameSize << order;
-    const size_t one = LeafBaseBytes(records, low, high);
-    const size_t room = std::max(pending.bytes, LogRoomWanted(order, average));
-    if (one + room <= node) {
+  const size_t middle = n == 0   ? 0
+                        : n == 1 ? (pending.key < records[0].key ? 0 : 1)
+                                 : Middle(records, [](const RecordView& r) { return r.bytes; });
+  for (unsigned order = OrderFor(average, kRecordsPerLeafMin); order <= kNodeOrderMax; order++) {
+    const size_t room = std::max(pending.bytes + spare, LogRoomWanted(order, average));
+    if (one + room <= kFrameSize << order) {
       plan.parts = {{0, n, order}};
       return plan;
     }
     if (n == 0) continue;
-    const size_t middle =
-        appending ? n : n == 1 ? (pending.key < records[0].key ? 0 : 1)
-                               : Middle(records, [](const RecordView& r) { return r.bytes; });
-    const std::string_view left = middle > 0 ? records[middle - 1].key : pending.key;
-    const std::string_view right = middle < n ? records[middle].key : pending.key;
-    if (left >= right) continue;  // one record, to be overwritten: it needs the larger node
-    const std::string_view separator = ShortestSeparator(left, right);
-    const bool pending_left = pending.key < separator;
-    const size_t left_bytes = LeafBaseBytes(records.first(middle), low, separator);
-    const size_t right_bytes = LeafBaseBytes(records.subspan(middle), separator, high);
-    if (left_bytes + (pending_left ? pending.bytes : 0) <= node &&
-        right_bytes + (pending_left ? 0 : pending.bytes) <= node) {
-      plan.parts = {{0, middle, order}, {middle, n, order}};
-      plan.separator = separator;
-      return plan;
-    }
+    if (appending && SplitLeafAt(n, order, records, low, high, pending, spare, &plan)) return plan;
+    if (SplitLeafAt(middle, order, records, low, high, pending, spare, &plan)) return plan;
   }
   return plan;
 }

@@ -59,10 +59,19 @@ struct NodePlan {
 struct PendingRecord {
   std::string_view key;
   size_t bytes = 0;
+  bool shrinking = false;  // a delete: the leaf must not grow, for the pool may be full
 };
 
+/// What a leaf with `logged` logged records keeps free of puts, so that it can be rewritten in a
+/// node of its own size together with the delete of a key of `key_bytes` bytes: each logged record
+/// may become one of the base, and costs a fingerprint and a slot there.
+constexpr size_t ShrinkRoom(size_t key_bytes, size_t logged) {
+  return RecordBytes(key_bytes, 0) + 3 * logged + 16;
+}
+
 /// Chooses orders so that about 16 to 32 records fit a leaf, leaving room in the log, for the
-/// pending record in any case. Empty parts: nothing fits (an impossible record).
+/// pending record in any case. A shrinking leaf goes into the smallest node that holds it.
+/// Empty parts: nothing fits (an impossible record).
 NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
                   std::optional<std::string_view> high, const PendingRecord& pending);
 NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,

@@ -138,8 +138,9 @@ Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pen
   old_.push_back(leaf);
   bool merge_failed = false;
   Status s = RewriteLeaf(leaf, pending, merging, &merge_failed);
-  if (!s.ok() && merge_failed && merging == Merging::kMay) {
-    // A neighbour's parent was split meanwhile. Rare: do without merging.
+  if ((merge_failed || s.code() == Code::kNoSpace) && merging == Merging::kMay) {
+    // A neighbour's parent was split meanwhile, or the pool is full and merging needs frames for
+    // the parent, too. Do without merging.
     Undo(1);
     s = RewriteLeaf(leaf, pending, Merging::kNever, &merge_failed);
   }
@@ -171,7 +172,8 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       both.insert(right ? both.begin() : both.end(), records.begin(), records.end());
       const auto both_low = right ? low : other.low();
       const auto both_high = right ? HighOf(other) : high;
-      if (s.ok()) plan = PlanLeaf(both, both_low, both_high, pending);
+      // With room for its log, or it would be split again at once.
+      if (s.ok()) plan = PlanLeaf(both, both_low, both_high, {pending.key, pending.bytes});
       if (!s.ok() || plan.parts.size() != 1) {
         map_.memmap().At(other.pfn()).latch.Unlock();
         continue;

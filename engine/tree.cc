@@ -257,28 +257,29 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
 }
 
 Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
-                       unsigned lane) {
-  const AllocFor purpose = type == RecordType::kDelete ? AllocFor::kShrink : AllocFor::kGrow;
+                       unsigned lane, AllocFor purpose) {
+  const bool is_delete = type == RecordType::kDelete;
+  if (is_delete && root_word() == 0) return NoSuchKey();
   NodeView node;
   if (Status s = LatchLeaf(key, lane, purpose, &node); !s.ok()) return s;
   LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
   Leaf leaf(map_, node);
-  if (type == RecordType::kDelete) {
+  if (is_delete) {
     RecordView old;
     auto found = leaf.Find(key, &old);
     if (!found.ok()) return found.TakeStatus();
     if (!*found || old.type() == RecordType::kDelete) return NoSuchKey();
   }
   const size_t bytes = RecordBytes(key.size(), value.size());
-  if (leaf.HasRoom(bytes)) {
+  if (is_delete ? leaf.HasRoom(bytes) : leaf.HasRoomForPut(key.size(), bytes)) {
     Status s = Append(node, key, value, type);
-    if (s.ok() && type == RecordType::kDelete) ShrinkAfterDelete(node, key, lane, &hold);
+    if (s.ok() && is_delete) ShrinkAfterDelete(node, key, lane, &hold);
     return s;
   }
 
   Restructure change(*this, lane, purpose);
   hold.HandOver();
-  if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
+  if (Status s = change.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
   // The record goes into the new leaf, and shares the fence that retires the lane.
   Leaf fresh(map_, change.LeafFor(key));
   const uint64_t number = map_.NextNumber();
@@ -319,9 +320,17 @@ Status Tree::Write(std::string_view key, std::string_view value, RecordType type
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();  // made before any latch is held: it may fail
   const LaneHold lane(map_.lanes());
+  const bool is_delete = type == RecordType::kDelete;
+  AllocFor purpose = is_delete ? AllocFor::kShrinkAtFirst : AllocFor::kGrow;
   for (int tries = 0;; tries++) {
-    Status s = WriteOnce(key, value, type, lane.lane());
-    if (s.code() == Code::kNoSpace && tries < kReclaimTries && map_.limbo().Reclaim() > 0) continue;
+    Status s = WriteOnce(key, value, type, lane.lane(), purpose);
+    if (s.code() == Code::kNoSpace && tries < kReclaimTries) {
+      if (map_.limbo().Reclaim() > 0) continue;
+      if (is_delete && purpose != AllocFor::kShrink) {
+        purpose = AllocFor::kShrink;
+        continue;
+      }
+    }
     if (s.ok() && !changed()) changed_.store(true, std::memory_order_relaxed);
     return s;
   }

@@ -89,7 +89,8 @@ class Tree {
   Status MakeRoot(unsigned lane, AllocFor purpose);
   Status BuildTail(const NodeView& leaf);
   Status Write(std::string_view key, std::string_view value, RecordType type);
-  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane);
+  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane,
+                   AllocFor purpose);
   Status Append(const NodeView& leaf, std::string_view key, std::string_view value,
                 RecordType type);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,

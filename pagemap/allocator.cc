@@ -78,6 +78,7 @@ Pfn FrameAllocator::TakeFrom(uint64_t block, unsigned order) {
   state.free_frames.store(
       static_cast<uint16_t>(state.free_frames.load(std::memory_order_relaxed) - (1u << order)),
       std::memory_order_relaxed);
+  memmap_.known_free_frames().fetch_sub(1ull << order, std::memory_order_relaxed);
   return (block << kBlockShift) + static_cast<unsigned>(first);
 }
 
@@ -154,13 +155,19 @@ Pfn FrameAllocator::TakeReserve(unsigned order) {
   return run.first;
 }
 
+// Tops up the reserve. While it is short, what is left is for shrinking, unless plenty is free and
+// only the large runs are missing.
+bool FrameAllocator::MayGrow() {
+  if (!reserve_short_.load(std::memory_order_relaxed)) return true;
+  const uint64_t plenty = 4 * (reserve_runs_ << kReserveOrder);
+  const bool now = short_allocations_.fetch_add(1, std::memory_order_relaxed) % 64 == 0;
+  if (now || KnownFreeFrames() < plenty) FillReserve();
+  return !reserve_short_.load(std::memory_order_relaxed) || KnownFreeFrames() >= plenty;
+}
+
 Pfn FrameAllocator::Allocate(unsigned order, AllocFor purpose) {
-  if (reserve_short_.load(std::memory_order_relaxed)) FillReserve();
   Pfn pfn = 0;
-  // While the reserve is short, what is left is for shrinking.
-  if (purpose == AllocFor::kShrink || !reserve_short_.load(std::memory_order_relaxed)) {
-    pfn = Search(order);
-  }
+  if (MayGrow() || purpose != AllocFor::kGrow) pfn = Search(order);
   if (pfn == 0 && purpose == AllocFor::kShrink) pfn = TakeReserve(order);
   if (pfn != 0) counters_.Add(Counter::kFramesAllocated, 1ull << order);
   return pfn;
@@ -173,17 +180,8 @@ void FrameAllocator::Free(Pfn pfn, unsigned order) {
   state.free_frames.store(
       static_cast<uint16_t>(state.free_frames.load(std::memory_order_relaxed) + (1u << order)),
       std::memory_order_relaxed);
+  memmap_.known_free_frames().fetch_add(1ull << order, std::memory_order_relaxed);
   state.no_order_from.store(kOrderMax + 1, std::memory_order_relaxed);
-}
-
-uint64_t FrameAllocator::KnownFreeFrames() const {
-  uint64_t sum = 0;
-  for (uint64_t block = 0; block < memmap_.blocks(); block++) {
-    const BlockState& state = memmap_.BlockAt(block);
-    if (state.ready.load(std::memory_order_acquire) == 0) continue;
-    sum += state.free_frames.load(std::memory_order_relaxed);
-  }
-  return sum;
 }
 
 uint64_t FrameAllocator::CountFreeFrames() const {

@@ -17,8 +17,9 @@
 
 namespace tuff {
 
-/// Who asks: kShrink may take from the reserve.
-enum class AllocFor : uint8_t { kGrow, kShrink };
+/// Who asks. What is left while the reserve is short is for the latter two; only kShrink, which is
+/// for those who have waited for limbo in vain, may take from the reserve itself.
+enum class AllocFor : uint8_t { kGrow, kShrinkAtFirst, kShrink };
 
 class FrameAllocator {
  public:
@@ -32,7 +33,9 @@ class FrameAllocator {
   void Free(Pfn pfn, unsigned order);
 
   /// Free frames in the page blocks that have been looked at.
-  uint64_t KnownFreeFrames() const;
+  uint64_t KnownFreeFrames() const {
+    return memmap_.known_free_frames().load(std::memory_order_relaxed);
+  }
   /// Counts the free frames of the whole pool: reads every section's frame table.
   uint64_t CountFreeFrames() const;
 
@@ -42,6 +45,7 @@ class FrameAllocator {
   Pfn TakeFrom(uint64_t block, unsigned order);
   Pfn Search(unsigned order);
   bool MayHold(uint64_t block, unsigned order);
+  bool MayGrow();
   void FillReserve();
   Pfn TakeReserve(unsigned order);
 
@@ -52,6 +56,7 @@ class FrameAllocator {
   std::atomic<uint64_t> cursor_{0};
   const size_t reserve_runs_;
   std::atomic<bool> reserve_short_{true};
+  std::atomic<uint32_t> short_allocations_{0};
   std::mutex reserve_mutex_;
   std::vector<Pfn> reserve_;             // whole runs of kReserveOrder; guarded by reserve_mutex_
   std::vector<std::pair<Pfn, unsigned>> reserve_parts_;  // the rest of a broken run; likewise

@@ -123,6 +123,7 @@ void Memmap::FillBlock(uint64_t block) {
     i += run;
   }
   state.free_frames.store(free_frames, std::memory_order_relaxed);
+  known_free_frames_.fetch_add(free_frames, std::memory_order_relaxed);
   state.no_order_from.store(kOrderMax + 1, std::memory_order_relaxed);
 }
 

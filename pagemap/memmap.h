@@ -75,6 +75,9 @@ class Memmap {
     return reinterpret_cast<BlockState*>(block_memory_.data())[block];
   }
 
+  /// Free frames of the page blocks that have been initialised; kept by the allocator from then on.
+  std::atomic<uint64_t>& known_free_frames() { return known_free_frames_; }
+
   /// The owner word of a frame, straight from the frame table.
   uint64_t OwnerWordAt(Pfn pfn) const { return Load64(domain_.base() + OwnerWordOffset(pfn)); }
 
@@ -95,6 +98,7 @@ class Memmap {
   uint64_t stride_ = 0;  // bytes from one section's descriptors to the next's
   LazyMemory dram_;
   LazyMemory block_memory_;
+  std::atomic<uint64_t> known_free_frames_{0};
   std::mutex exempt_mutex_;
   LazyMemory exempt_;  // a byte for each section: its memmap is out of the guard
 };

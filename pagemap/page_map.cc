@@ -15,6 +15,9 @@ namespace {
 constexpr uint64_t kNumbersReserved = 1ull << 20;
 constexpr uint32_t kFirstObjectId = 16;  // below: the pool's own objects
 
+// Enough for both superblocks; devdax maps whole 2 MiB only.
+constexpr uint64_t kHeadBytes = OffsetOf(kBlockFrames);
+
 void FillRandom(uint8_t* at, size_t n) {
   for (size_t i = 0; i < n; i += 8) {
     const uint64_t bits = Random64();
@@ -88,7 +91,7 @@ Status PageMap::Create(const std::string& path, const CreateOptions& options,
   if (!bytes.ok()) {
     s = bytes.TakeStatus();
   } else if (is_device) {
-    auto old = Medium::Map(*fd, path, OffsetOf(2), {true, std::nullopt});
+    auto old = Medium::Map(*fd, path, kHeadBytes, {true, std::nullopt});
     if (!old.ok()) {
       s = old.TakeStatus();
     } else if (ChooseSuperblock((*old)->base(), *bytes, path, false).ok()) {
@@ -125,7 +128,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   }
   // The superblocks say how much to map; so look at them through a mapping of their own.
   Result<SuperblockChoice> choice = [&]() -> Result<SuperblockChoice> {
-    auto head = Medium::Map(fd_, path_, OffsetOf(2), {true, std::nullopt});
+    auto head = Medium::Map(fd_, path_, kHeadBytes, {true, std::nullopt});
     if (!head.ok()) return head.TakeStatus();
     return ChooseSuperblock((*head)->base(), *bytes, path_, !options.read_only);
   }();
