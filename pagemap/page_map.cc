@@ -210,7 +210,8 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
 Status PageMap::Close() {
   closed_ = true;
   if (limbo_) limbo_->Reclaim();
-  if (read_only() || domain_->failed()) return Status();
+  if (read_only()) return Status();
+  if (domain_->failed()) return domain_->CheckWritable();  // not clean, and it says why
   std::lock_guard lock(superblock_mutex_);
   superblock_.number_limit = next_number_;
   superblock_.state |= kStateClean;

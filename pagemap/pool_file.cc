@@ -86,7 +86,9 @@ Status FillPoolFile(int fd, const std::string& path, const CreateOptions& option
 }  // namespace
 
 Result<int> OpenPoolFile(const std::string& path, bool read_only) {
-  const int fd = open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+  // Not to wait for the other end of a FIFO.
+  const int fd =
+      open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
   struct stat st {};
   Status s;
