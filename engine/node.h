@@ -1,7 +1,7 @@
 // Nodes as they lie in the pool: checked access to header, base, separators and child words.
 // Format: node_format.h. Whole layout and picture: docs/format.md.
 //
-// A NodeView does not own its bytes. What it reads is safe once VerifyNode has said OK; before
+// A NodeView does not own its bytes. What it reads is safe once VerifyNode has said OK (I8); before
 // that, only header() may be looked at.
 // Thread-safety: the base is immutable, child words are read with acquire order.
 #pragma once

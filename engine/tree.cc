@@ -49,6 +49,7 @@ std::byte* RecordScratch() {
 }
 
 Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
+  SEQUENCE_POINT("verify.1");
   const NodeHeader& header = node.header();
   const Pfn pfn = node.pfn();
   if (header.order > kNodeOrderMax || !map_.RunInPool(pfn, header.order)) {
