@@ -109,6 +109,7 @@ class TreeWalk {
 
 void CheckFrameTable(PageMap& map, const std::vector<bool>& reached, CheckReport* report) {
   for (Pfn pfn = 0; pfn < map.frames();) {
+    if (pfn % kSectionFrames == 0) map.memmap().PrepareSection(SectionOf(pfn));
     const uint64_t word = map.memmap().OwnerWordAt(pfn);
     if (IsReserved(pfn) || word == 0) {
       if (word != 0) Report(report, fmt::format("pfn {}: reserved frame has an owner", pfn));

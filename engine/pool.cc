@@ -129,10 +129,11 @@ Result<Store*> Pool::OpenOrCreateStore(std::string_view name) {
 Status Pool::RenameStore(std::string_view from, std::string_view to) {
   return NoThrow([&]() -> Status {
     if (Status s = impl_->map->domain().CheckWritable(); !s.ok()) return s;
+    // Held from before the rename, or another one could come between it and what follows.
+    std::lock_guard lock(impl_->mutex);
     if (Status s = impl_->catalogue.Rename(from, to); !s.ok()) return s;
     auto info = impl_->catalogue.Find(to);
     if (!info.ok()) return info.TakeStatus();
-    std::lock_guard lock(impl_->mutex);
     if (auto it = impl_->stores.find(info->id); it != impl_->stores.end()) {
       std::lock_guard name_lock(it->second.impl->mutex);
       it->second.impl->name = to;

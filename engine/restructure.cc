@@ -254,6 +254,9 @@ Status Restructure::LatchParent(const Level& level, NodeView* parent) {
         }
         if (parent->data() == nullptr) continue;
         number = parent->number();
+        // Were its frame reused while we wait, we could meet a new node there, born latched by a
+        // thread that waits for a node of ours.
+        map_.limbo().Pin(parent->pfn());
       }
     }
     SEQUENCE_POINT("smo.latch");
@@ -270,6 +273,7 @@ Status Restructure::LatchParent(const Level& level, NodeView* parent) {
     }
     Latch& latch = map_.memmap().At(parent->pfn()).latch;
     latch.Lock();
+    map_.limbo().Unpin(parent->pfn());
     if (tree_.IsLive(*parent, level.level + 1) && parent->Covers(child.low())) {
       if (ChildPfn(parent->ChildWord(parent->ChildIndex(child.low()))) == child.pfn()) {
         return Status();

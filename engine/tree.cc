@@ -57,6 +57,8 @@ Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
   }
   const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
   if (owner != PackOwner(pfn, FrameKind::kTreeNode, header.order, object_id_)) {
+    // Another thread may have replaced the node meanwhile; it has then verified it before.
+    if (descriptor.Has(Descriptor::kVerified)) return Status();
     return NodeDamage(pfn, fmt::format("frame table does not give this node to object {}", object_id_));
   }
   if (Status s = VerifyNode(node, map_.hash_seed(), object_id_); !s.ok()) return s;

@@ -90,6 +90,7 @@ bool FrameAllocator::MayHold(uint64_t block, unsigned order) {
            state.free_frames.load(std::memory_order_relaxed) >= (1u << order);
   }
   const Pfn first = block << kBlockShift;
+  memmap_.PrepareSection(SectionOf(first));
   for (uint64_t i = 0; i < kBlockFrames;) {
     const Pfn pfn = first + i;
     if (IsReserved(pfn)) {
@@ -132,7 +133,7 @@ void FrameAllocator::FillReserve() {
   reserve_short_.store(false, std::memory_order_relaxed);
 }
 
-Pfn FrameAllocator::TakeReserve(unsigned order) {
+Pfn FrameAllocator::TakeReserve(unsigned order, AllocFor purpose) {
   if (order > kReserveOrder) return 0;
   std::lock_guard lock(reserve_mutex_);
   auto part = std::find_if(reserve_parts_.begin(), reserve_parts_.end(),
@@ -141,7 +142,7 @@ Pfn FrameAllocator::TakeReserve(unsigned order) {
   if (part != reserve_parts_.end()) {
     run = *part;
     reserve_parts_.erase(part);
-  } else if (!reserve_.empty()) {
+  } else if (reserve_.size() > (purpose == AllocFor::kShrink ? 0 : reserve_runs_ / 2)) {
     run = {reserve_.back(), kReserveOrder};
     reserve_.pop_back();
   } else {
@@ -168,7 +169,7 @@ bool FrameAllocator::MayGrow() {
 Pfn FrameAllocator::Allocate(unsigned order, AllocFor purpose) {
   Pfn pfn = 0;
   if (MayGrow() || purpose != AllocFor::kGrow) pfn = Search(order);
-  if (pfn == 0 && purpose == AllocFor::kShrink) pfn = TakeReserve(order);
+  if (pfn == 0 && purpose != AllocFor::kGrow) pfn = TakeReserve(order, purpose);
   if (pfn != 0) counters_.Add(Counter::kFramesAllocated, 1ull << order);
   return pfn;
 }
@@ -187,6 +188,7 @@ void FrameAllocator::Free(Pfn pfn, unsigned order) {
 uint64_t FrameAllocator::CountFreeFrames() const {
   uint64_t sum = 0;
   for (Pfn pfn = 0; pfn < memmap_.frames();) {
+    if (pfn % kSectionFrames == 0) memmap_.PrepareSection(SectionOf(pfn));
     const uint64_t word = IsReserved(pfn) ? 0 : memmap_.OwnerWordAt(pfn);
     if (word == 0 && !IsReserved(pfn)) sum++;
     pfn += word != 0 && OwnerIsValid(pfn, word) ? 1ull << UnpackOwner(word).order : 1;

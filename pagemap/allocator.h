@@ -17,8 +17,9 @@
 
 namespace tuff {
 
-/// Who asks. What is left while the reserve is short is for the latter two; only kShrink, which is
-/// for those who have waited for limbo in vain, may take from the reserve itself.
+/// Who asks. What is left while the reserve is short is for the latter two. kShrinkAtFirst may take
+/// half of the reserve itself: a float, so that not every delete of a full pool has to wait for a
+/// grace period. All of it is for those who have waited for limbo in vain.
 enum class AllocFor : uint8_t { kGrow, kShrinkAtFirst, kShrink };
 
 class FrameAllocator {
@@ -47,7 +48,7 @@ class FrameAllocator {
   bool MayHold(uint64_t block, unsigned order);
   bool MayGrow();
   void FillReserve();
-  Pfn TakeReserve(unsigned order);
+  Pfn TakeReserve(unsigned order, AllocFor purpose);
 
   Memmap& memmap_;
   Counters& counters_;

@@ -69,6 +69,11 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
   return PlaceIsSane(entry, frames) ? EntryVerdict::kLive : EntryVerdict::kBad;
 }
 
+Status LaneDamage(const PersistDomain& domain, unsigned lane) {
+  return Status(Code::kCorruption, fmt::format("{}: lane {} (pfn {}) is damaged; run 'tuff fsck'",
+                                               domain.medium().path(), lane, kLanesPfn + lane));
+}
+
 Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
                    const RecordCheck& record_check) {
   const LaneEntry& entry = live.entry;
@@ -184,16 +189,20 @@ void Lanes::Retire(WriteWindow& window, unsigned lane) {
   TUFF_FLUSH("lane.4", window, LaneOffset(lane), 8);
 }
 
+Status Lanes::CheckEmpty(const PersistDomain& domain) {
+  for (unsigned lane = 0; lane < kLanes; lane++) {
+    if (Load64(domain.base() + LaneOffset(lane)) != 0) return LaneDamage(domain, lane);
+  }
+  return Status();
+}
+
 Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
-                      bool pool_was_clean, const RecordCheck& record_check) {
+                      const RecordCheck& record_check) {
   for (unsigned lane = 0; lane < kLanes; lane++) {
     LiveEntry live;
     const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);
     if (verdict == EntryVerdict::kEmpty) continue;
-    if (verdict == EntryVerdict::kBad || pool_was_clean) {
-      return Status(Code::kCorruption, fmt::format("{}: lane {} (pfn {}) is damaged; run 'tuff fsck'",
-                                                   domain.medium().path(), lane, kLanesPfn + lane));
-    }
+    if (verdict == EntryVerdict::kBad) return LaneDamage(domain, lane);
     if (verdict == EntryVerdict::kLive) {
       if (Status s = RecoverLane(domain, lane, live, record_check); !s.ok()) return s;
     }  // else torn in F1: nothing of it was done

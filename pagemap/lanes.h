@@ -54,10 +54,12 @@ class Lanes {
   /// F3's share: empties the lane. The caller fences.
   void Retire(WriteWindow& window, unsigned lane);
 
+  /// OK if all lanes are empty, as those of a pool that was closed cleanly are. Writes nothing.
+  static Status CheckEmpty(const PersistDomain& domain);
   /// Finishes or undoes what the lanes of a pool of `frames` frames hold, and counts them.
-  /// Idempotent; makes durable what it believes. With `pool_was_clean`, a live lane is damage.
+  /// Idempotent; makes durable what it believes.
   static Status Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
-                        bool pool_was_clean, const RecordCheck& record_check);
+                        const RecordCheck& record_check);
 
  private:
   PersistDomain& domain_;

@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 #include "pagemap/checksum.h"
 #include "pagemap/pfn.h"
@@ -41,6 +43,43 @@ pmem2_granularity ToPmem2(Granularity granularity) {
   }
 }
 
+// What makes stores durable. libpmem2 gives these functions out by way of a mapping, but they serve
+// any address.
+struct Functions {
+  pmem2_memcpy_fn copy = nullptr;
+  pmem2_flush_fn flush = nullptr;
+  pmem2_drain_fn drain = nullptr;
+};
+
+Functions FunctionsOf(pmem2_map* map) {
+  return {pmem2_get_memcpy_fn(map), pmem2_get_flush_fn(map), pmem2_get_drain_fn(map)};
+}
+
+// Those of a granularity of our choice; 0 or libpmem2's error. They come from a mapping of a page
+// of our own that is kept for ever: libpmem2 1.12 never gives back the thread-specific key of a
+// pmem2_map_from_existing, and a process has 1024 of them.
+int FunctionsFor(Granularity granularity, Functions* functions) {
+  struct alignas(kFrameSize) Page {
+    std::byte bytes[kFrameSize];
+  };
+  static std::array<Page, 3> pages;
+  static std::array<pmem2_map*, 3> maps;
+  static std::mutex mutex;
+  const auto i = static_cast<size_t>(granularity);
+  std::lock_guard lock(mutex);
+  if (maps[i] == nullptr) {
+    pmem2_source* source = nullptr;
+    int error = pmem2_source_from_anon(&source, sizeof(Page));
+    if (error != 0) return error;
+    error = pmem2_map_from_existing(&maps[i], source, &pages[i], sizeof(Page),
+                                    ToPmem2(granularity));
+    pmem2_source_delete(&source);
+    if (error != 0) return error;
+  }
+  *functions = FunctionsOf(maps[i]);
+  return 0;
+}
+
 // Address space is reserved for the pool to grow into; less where that much is refused (TSan,
 // RLIMIT_AS), at the least what is mapped now.
 constexpr uint64_t kReserveBytes = 16ull << 40;
@@ -49,7 +88,6 @@ class Pmem2Medium final : public Medium {
  public:
   ~Pmem2Medium() override {
     if (map_ != nullptr) pmem2_map_delete(&map_);
-    if (own_map_) munmap(base_, bytes_);
     if (reservation_ != nullptr) pmem2_vm_reservation_delete(&reservation_);
     if (config_ != nullptr) pmem2_config_delete(&config_);
     if (source_ != nullptr) pmem2_source_delete(&source_);
@@ -86,14 +124,15 @@ class Pmem2Medium final : public Medium {
     if (forced != nullptr && granularity_ != Granularity::kPage) {
       medium_granularity_ = Granularity::kPage;
     }
+    functions_ = FunctionsOf(map_);
     if (options.force && *options.force != granularity_) {
-      if (Status s = Remap(*options.force); !s.ok()) return s;
+      if (int error = FunctionsFor(*options.force, &functions_); error != 0) {
+        return Pmem2Status(error, "cannot force a granularity", path);
+      }
+      granularity_ = *options.force;
     }
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
-    copy_ = pmem2_get_memcpy_fn(map_);
-    flush_ = pmem2_get_flush_fn(map_);
-    drain_ = pmem2_get_drain_fn(map_);
     return Status();
   }
 
@@ -101,46 +140,22 @@ class Pmem2Medium final : public Medium {
     if (granularity_ == Granularity::kPage) {
       std::memcpy(to, from, n);
     } else {
-      copy_(to, from, n, PMEM2_F_MEM_NODRAIN);
+      functions_.copy(to, from, n, PMEM2_F_MEM_NODRAIN);
     }
   }
   void Flush(const std::byte* at, size_t n) const override {
-    if (granularity_ != Granularity::kPage) flush_(const_cast<std::byte*>(at), n);
+    if (granularity_ != Granularity::kPage) functions_.flush(const_cast<std::byte*>(at), n);
   }
   void Drain() const override {
-    if (granularity_ != Granularity::kPage) drain_();
+    if (granularity_ != Granularity::kPage) functions_.drain();
   }
 
  private:
-  // Maps again with a granularity of our choice: libpmem2 takes any for a mapping that exists.
-  Status Remap(Granularity granularity) {
-    void* const at = base_;
-    if (int error = pmem2_map_delete(&map_); error != 0) {
-      return Pmem2Status(error, "cannot map", path_);
-    }
-    const int fixed = reservation_ != nullptr ? MAP_FIXED : 0;
-    const int protection = read_only_ ? PROT_READ : PROT_READ | PROT_WRITE;
-    void* mapped = mmap(reservation_ != nullptr ? at : nullptr, bytes_, protection,
-                        MAP_SHARED | fixed, fd_, 0);
-    if (mapped == MAP_FAILED) return ErrnoStatus(errno, "cannot map", path_);
-    base_ = static_cast<std::byte*>(mapped);
-    own_map_ = true;
-    if (int error = pmem2_map_from_existing(&map_, source_, mapped, bytes_, ToPmem2(granularity));
-        error != 0) {
-      return Pmem2Status(error, "cannot map", path_);
-    }
-    granularity_ = granularity;
-    return Status();
-  }
-
   pmem2_source* source_ = nullptr;
   pmem2_config* config_ = nullptr;
   pmem2_vm_reservation* reservation_ = nullptr;
   pmem2_map* map_ = nullptr;
-  bool own_map_ = false;
-  pmem2_memcpy_fn copy_ = nullptr;
-  pmem2_flush_fn flush_ = nullptr;
-  pmem2_drain_fn drain_ = nullptr;
+  Functions functions_;
 };
 
 }  // namespace

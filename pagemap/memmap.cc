@@ -33,12 +33,12 @@ Result<std::unique_ptr<Memmap>> Memmap::Make(PersistDomain& domain, uint64_t fra
     memmap->place_ = MemmapPlace::kPool;
     memmap->base_ = medium.mutable_base() + OffsetOf(MemmapPfn(0));
     memmap->stride_ = OffsetOf(kSectionFrames);
-    if (Status s = memmap->exempt_.Map(SectionsOf(frames)); !s.ok()) return s;
   } else {
     memmap->stride_ = kSectionFrames * kDescriptorSize;
     if (Status s = memmap->dram_.Map(SectionsOf(frames) * memmap->stride_); !s.ok()) return s;
     memmap->base_ = memmap->dram_.data();
   }
+  if (Status s = memmap->prepared_.Map(SectionsOf(frames)); !s.ok()) return s;
   if (Status s = memmap->block_memory_.Map(memmap->blocks() * sizeof(BlockState)); !s.ok()) {
     return s;
   }
@@ -51,19 +51,39 @@ BlockState& Memmap::TouchBlock(uint64_t block) {
   return state;
 }
 
-void Memmap::ExemptSection(uint64_t section) {
-  if (place_ != MemmapPlace::kPool || domain_.guard() == nullptr) return;
-  std::lock_guard lock(exempt_mutex_);
-  if (exempt_.data()[section] != std::byte{0}) return;
+// Has a sparse file's disk set space aside for the pool's own frames. Where the disk is full they
+// are a hole, which it may be a signal to touch (on tmpfs, even to read): memory takes its place.
+bool Memmap::ReserveOrCover(Pfn first, uint64_t frames) {
+  const uint64_t at = OffsetOf(first);
+  const uint64_t bytes = OffsetOf(frames);
+  if (domain_.medium().Reserve(at, bytes).ok()) return true;
+  (void)mmap(domain_.medium().mutable_base() + at, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  return false;
+}
+
+void Memmap::PrepareSection(uint64_t section) {
+  const bool in_pool = place_ == MemmapPlace::kPool;
+  const bool cover = sparse_ && !domain_.medium().read_only();
+  const bool exempt = in_pool && domain_.guard() != nullptr;
+  if (!cover && !exempt) return;
+  std::lock_guard lock(prepare_mutex_);
+  if (prepared_.data()[section] != kNotPrepared) return;
+  std::byte prepared = kPrepared;
+  if (cover && !ReserveOrCover(FrameTablePfn(section), kFrameTableFrames)) {
+    prepared = kPreparedUnusable;  // nothing may be allocated: the table would not remember it
+  }
+  if (cover && in_pool) (void)ReserveOrCover(MemmapPfn(section), kMemmapFrames);
   // Refused only when mappings run out, which can_exempt() has ruled out; the store that follows
   // would then fault, as any stray one.
-  if (domain_.guard()->Exempt(OffsetOf(MemmapPfn(section)), OffsetOf(kMemmapFrames)).ok()) {
-    exempt_.data()[section] = std::byte{1};
+  if (!exempt ||
+      domain_.guard()->Exempt(OffsetOf(MemmapPfn(section)), OffsetOf(kMemmapFrames)).ok()) {
+    prepared_.data()[section] = prepared;
   }
 }
 
 void Memmap::InitBlock(uint64_t block) {
-  ExemptSection(SectionOf(block << kBlockShift));
+  PrepareSection(SectionOf(block << kBlockShift));
   std::atomic<uint64_t>& claim = At(block << kBlockShift).generation;
   const uint64_t initialising = generation_ | 1;
   uint64_t seen = claim.load(std::memory_order_acquire);
@@ -89,11 +109,9 @@ void Memmap::FillBlock(uint64_t block) {
   state.free_bits.fill(0);
   new (&state.lock) Latch{};
   // A sparse file's blocks get their space now, so that a full disk is an error and not a signal.
-  const bool backed =
-      !sparse_ || domain_.medium().read_only() ||
-      (domain_.medium().Reserve(OffsetOf(FrameTablePfn(SectionOf(first))),
-                                OffsetOf(kFrameTableFrames)).ok() &&
-       domain_.medium().Reserve(OffsetOf(first), OffsetOf(kBlockFrames)).ok());
+  const bool backed = !sparse_ || domain_.medium().read_only() ||
+                      (prepared_.data()[SectionOf(first)] == kPrepared &&
+                       domain_.medium().Reserve(OffsetOf(first), OffsetOf(kBlockFrames)).ok());
   uint16_t free_frames = 0;
   for (uint64_t i = 0; i < kBlockFrames;) {
     const Pfn pfn = first + i;

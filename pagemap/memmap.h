@@ -78,6 +78,10 @@ class Memmap {
   /// Free frames of the page blocks that have been initialised; kept by the allocator from then on.
   std::atomic<uint64_t>& known_free_frames() { return known_free_frames_; }
 
+  /// Makes a section's tables safe to touch. Descriptors see to it themselves; call it before the
+  /// first OwnerWordAt of a section otherwise.
+  void PrepareSection(uint64_t section);
+
   /// The owner word of a frame, straight from the frame table.
   uint64_t OwnerWordAt(Pfn pfn) const { return Load64(domain_.base() + OwnerWordOffset(pfn)); }
 
@@ -87,7 +91,7 @@ class Memmap {
 
   void InitBlock(uint64_t block);
   void FillBlock(uint64_t block);
-  void ExemptSection(uint64_t section);
+  bool ReserveOrCover(Pfn first, uint64_t frames);
 
   PersistDomain& domain_;
   const uint64_t frames_;
@@ -99,8 +103,11 @@ class Memmap {
   LazyMemory dram_;
   LazyMemory block_memory_;
   std::atomic<uint64_t> known_free_frames_{0};
-  std::mutex exempt_mutex_;
-  LazyMemory exempt_;  // a byte for each section: its memmap is out of the guard
+  std::mutex prepare_mutex_;
+  static constexpr std::byte kNotPrepared{0};
+  static constexpr std::byte kPrepared{1};
+  static constexpr std::byte kPreparedUnusable{2};  // a hole, and the disk is full
+  LazyMemory prepared_;  // a byte for each section; guarded by prepare_mutex_ until it is set
 };
 
 }  // namespace tuff

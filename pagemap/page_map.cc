@@ -113,10 +113,8 @@ Result<std::unique_ptr<PageMap>> PageMap::Open(const std::string& path, const Op
   auto fd = OpenPoolFile(path, options.read_only);
   if (!fd.ok()) return fd.TakeStatus();
   map->fd_ = *fd;
-  if (Status s = map->Mount(options, record_check); !s.ok()) {
-    map->closed_ = true;
-    return s;
-  }
+  if (Status s = map->Mount(options, record_check); !s.ok()) return s;
+  map->closed_ = false;
   return map;
 }
 
@@ -162,6 +160,9 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
 
   superblock_.mount_nonce = Random64();
   if (!options.read_only) {
+    if (was_clean_) {  // or damage would look like the trace of a crash at the next try
+      if (Status s = Lanes::CheckEmpty(*domain_); !s.ok()) return s;
+    }
     // Bytes of a killed process may be in the page cache only: believe nothing before they are safe.
     if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
       WriteWindow window(*domain_);
@@ -182,10 +183,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
     number_limit_ = superblock_.number_limit;
     if (Status s = WriteSuperblocks(*domain_, superblock_); !s.ok()) return s;
     CRASH_POINT("mount.1");
-    if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), was_clean_, record_check);
-        !s.ok()) {
-      return s;
-    }
+    if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), record_check); !s.ok()) return s;
     CRASH_POINT("mount.2");
     if (!was_clean_) {
       Log(LogLevel::kInfo, fmt::format("{}: recovered after a crash ({} lanes)", path_,
@@ -239,13 +237,21 @@ void PageMap::Log(LogLevel level, const std::string& line) const {
   if (log_) log_(level, line);
 }
 
+// Field by field: the others are read without the mutex, and may not even be rewritten as they are.
+void PageMap::Adopt(const Superblock& next) {
+  superblock_.sequence = next.sequence;
+  superblock_.checksum = next.checksum;
+  superblock_.number_limit = next.number_limit;
+  superblock_.next_object_id = next.next_object_id;
+}
+
 Status PageMap::ReserveNumbers(uint64_t number) {
   std::lock_guard lock(superblock_mutex_);
   if (number < superblock_.number_limit) return Status();  // another thread was first
   Superblock next = superblock_;
   next.number_limit = number + kNumbersReserved;
   if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
-  superblock_ = next;
+  Adopt(next);
   number_limit_.store(next.number_limit, std::memory_order_release);
   return Status();
 }
@@ -258,7 +264,7 @@ Result<uint32_t> PageMap::NextObjectId() {
     return Status(Code::kNoSpace, fmt::format("{}: object ids are used up", path_));
   }
   if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
-  superblock_ = next;
+  Adopt(next);
   return next.next_object_id - 1;
 }
 

@@ -77,6 +77,7 @@ class PageMap {
   PageMap() = default;
   Status Mount(const OpenOptions& options, const RecordCheck& record_check);
   Status ReserveNumbers(uint64_t number);
+  void Adopt(const Superblock& next);
 
   std::string path_;
   int fd_ = -1;
@@ -87,10 +88,11 @@ class PageMap {
   std::unique_ptr<Limbo> limbo_;
   std::unique_ptr<Lanes> lanes_;
   bool was_clean_ = false;
-  bool closed_ = false;
+  bool closed_ = true;  // until it is mounted
 
   mutable std::mutex superblock_mutex_;
-  Superblock superblock_{};  // guarded by superblock_mutex_; frames and hash_seed never change
+  // Guarded by superblock_mutex_; but frames, hash_seed and state are written by Mount and Close only.
+  Superblock superblock_{};
   std::atomic<uint64_t> next_number_{0};
   std::atomic<uint64_t> number_limit_{0};
 };

@@ -89,14 +89,17 @@ Result<int> OpenPoolFile(const std::string& path, bool read_only) {
   // Not to wait for the other end of a FIFO.
   const int fd =
       open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
+  const auto wrong_kind = [&] {
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{}: neither a regular file nor a devdax device", path));
+  };
+  if (fd < 0) return errno == ENXIO ? wrong_kind() : ErrnoStatus(errno, "cannot open", path);
   struct stat st {};
   Status s;
   if (fstat(fd, &st) != 0) {
     s = ErrnoStatus(errno, "cannot stat", path);
   } else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
-    s = Status(Code::kInvalidArgument,
-               fmt::format("{}: neither a regular file nor a devdax device", path));
+    s = wrong_kind();
   } else {
     s = LockPoolFile(fd, path, read_only);
   }

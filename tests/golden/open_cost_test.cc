@@ -65,8 +65,8 @@ Cost Measure(const std::string& path, const OpenOptions& options) {
   EXPECT_TRUE(WIFSTOPPED(status)) << "ptrace is refused here";
   long stops = 0;
   while (WIFSTOPPED(status)) {
-    const int signal = WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP ? 0
-                                                                                : WSTOPSIG(status);
+    const int signal =
+        WSTOPSIG(status) == SIGTRAP || WSTOPSIG(status) == SIGSTOP ? 0 : WSTOPSIG(status);
     if (ptrace(PTRACE_SYSCALL, child, nullptr, signal) != 0) break;
     if (waitpid(child, &status, 0) != child) break;
     stops++;
@@ -112,11 +112,10 @@ TEST_P(OpenCostTest, IsTheSameAtOneGibAndOneTib) {
   EXPECT_NEAR(costs[0].mappings, costs[1].mappings, 16);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Media, OpenCostTest,
-    testing::Values(std::pair(Granularity::kCacheLine, MemmapPlace::kPool),
-                    std::pair(Granularity::kCacheLine, MemmapPlace::kDram),
-                    std::pair(Granularity::kPage, MemmapPlace::kDram)));
+INSTANTIATE_TEST_SUITE_P(Media, OpenCostTest,
+                         testing::Values(std::pair(Granularity::kCacheLine, MemmapPlace::kPool),
+                                         std::pair(Granularity::kCacheLine, MemmapPlace::kDram),
+                                         std::pair(Granularity::kPage, MemmapPlace::kDram)));
 
 }  // namespace
 }  // namespace tuff::test

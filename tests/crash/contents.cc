@@ -1,0 +1,168 @@
+#include "tests/crash/contents.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tuff::test {
+namespace {
+
+std::string Printable(const std::string& text) {
+  std::string out;
+  for (const char c : text.substr(0, 40)) {
+    out += c >= ' ' && c <= '~' ? std::string(1, c)
+                                : fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+  }
+  return text.size() > 40 ? out + fmt::format("... ({} bytes)", text.size()) : out;
+}
+
+OpenOptions OpenAs(Granularity granularity, bool read_only) {
+  OpenOptions options;
+  options.read_only = read_only;
+  options.force_granularity = granularity;
+  options.guard = Guard::kNone;
+  return options;
+}
+
+// Writes to the pool and to the contents alike.
+class Writer {
+ public:
+  Writer(Pool& pool, Contents* contents) : pool_(pool), contents_(contents) {}
+
+  Status Run(bool write_much) {
+    const auto first = std::find_if(contents_->begin(), contents_->end(), [](const auto& c) {
+      return c.first.find('/') == c.first.npos;
+    });
+    const std::string name = first == contents_->end() ? "afterwards" : first->first;
+    auto store = pool_.OpenOrCreateStore(name);
+    if (!store.ok()) return store.TakeStatus();
+    (*contents_)[name] = "";
+
+    // Every key in the neighbourhood of what the crash may have torn: the first, the last, new
+    // ones.
+    std::vector<std::string> keys;
+    const std::string prefix = name + "/";
+    for (auto at = contents_->lower_bound(prefix);
+         at != contents_->end() && at->first.starts_with(prefix); ++at) {
+      keys.push_back(at->first.substr(prefix.size()));
+    }
+    if (!keys.empty()) {
+      if (Status s = Put(**store, prefix, keys.back(), "last"); !s.ok()) return s;
+      if (Status s = Put(**store, prefix, keys[keys.size() / 2], std::string(90, 'm')); !s.ok()) {
+        return s;
+      }
+      const std::string& gone = keys.front();
+      if (Status s = (*store)->Delete(gone); !s.ok()) return s;
+      contents_->erase(prefix + gone);
+    }
+    for (int i = 0; i < (write_much ? 40 : 2); i++) {
+      const std::string key = fmt::format("{}new{}", i % 2 == 0 ? "" : "~", i / 2);
+      if (Status s = Put(**store, prefix, key, fmt::format("value {}", i)); !s.ok()) return s;
+    }
+    return Status();
+  }
+
+ private:
+  Status Put(Store& store, const std::string& prefix, const std::string& key,
+             const std::string& value) {
+    (*contents_)[prefix + key] = value;
+    return store.Put(key, value);
+  }
+
+  Pool& pool_;
+  Contents* const contents_;
+};
+
+// What is wrong with an open pool that should hold `expected`.
+std::string Wrong(Pool& pool, const Contents& expected) {
+  auto contents = ReadContents(pool);
+  if (!contents.ok()) return contents.status().ToString();
+  const std::string difference = Difference(expected, *contents);
+  return difference.empty() ? Problems(pool) : difference;
+}
+
+std::string WriteAndReopen(std::unique_ptr<Pool> pool, const std::string& path, Contents expected,
+                           const ExamineOptions& options) {
+  if (Status s = Writer(*pool, &expected).Run(options.write_much); !s.ok()) {
+    return "writing again: " + s.ToString();
+  }
+  if (std::string wrong = Wrong(*pool, expected); !wrong.empty()) {
+    return "after writing again: " + wrong;
+  }
+  if (Status s = pool->Close(); !s.ok()) return "closing: " + s.ToString();
+  pool.reset();
+  auto reopened = Pool::Open(path, OpenAs(options.granularity, true));
+  if (!reopened.ok()) return "opening read-only: " + reopened.status().ToString();
+  if (std::string wrong = Wrong(**reopened, expected); !wrong.empty()) return "read-only: " + wrong;
+  return "";
+}
+
+}  // namespace
+
+Result<Contents> ReadContents(Pool& pool) {
+  Contents contents;
+  auto stores = pool.ListStores();
+  if (!stores.ok()) return stores.TakeStatus();
+  for (const StoreInfo& info : *stores) {
+    contents[info.name] = "";
+    auto store = pool.OpenStore(info.name);
+    if (!store.ok()) return store.TakeStatus();
+    const auto iterator = (*store)->NewIterator();
+    for (iterator->SeekToFirst(); iterator->Valid(); iterator->Next()) {
+      contents.emplace_hint(contents.end(), fmt::format("{}/{}", info.name, iterator->key()),
+                            iterator->value());
+    }
+    if (!iterator->status().ok()) return iterator->status();
+  }
+  return contents;
+}
+
+std::string Difference(const Contents& expected, const Contents& found) {
+  for (const auto& [key, value] : expected) {
+    const auto at = found.find(key);
+    if (at == found.end()) return fmt::format("'{}' is missing", Printable(key));
+    if (at->second != value) {
+      return fmt::format("'{}' is '{}', expected '{}'", Printable(key), Printable(at->second),
+                         Printable(value));
+    }
+  }
+  for (const auto& [key, value] : found) {
+    if (!expected.contains(key)) return fmt::format("'{}' should not be there", Printable(key));
+  }
+  return "";
+}
+
+Examination Examine(const std::string& path, const std::vector<Contents>& legal,
+                    const ExamineOptions& options) {
+  Examination result;
+  auto pool = Pool::Open(path, OpenAs(options.granularity, false));
+  if (!pool.ok()) {
+    const bool clean_refusal = options.may_be_no_pool && pool.status().IsCorruption();
+    if (!clean_refusal) result.problem = "opening: " + pool.status().ToString();
+    return result;
+  }
+  result.is_pool = true;
+  auto contents = ReadContents(**pool);
+  if (!contents.ok()) {
+    result.problem = "reading: " + contents.status().ToString();
+    return result;
+  }
+  result.contents = *contents;
+  std::string difference;
+  bool is_legal = false;
+  for (const Contents& candidate : legal) {
+    const std::string here = Difference(candidate, *contents);
+    is_legal |= here.empty();
+    if (!here.empty()) difference += difference.empty() ? here : "; or " + here;
+  }
+  if (!is_legal) {
+    result.problem = "contents: " + difference;
+  } else if (std::string problems = Problems(**pool); !problems.empty()) {
+    result.problem = "check: " + problems;
+  } else {
+    result.problem = WriteAndReopen(std::move(*pool), path, std::move(*contents), options);
+  }
+  return result;
+}
+
+}  // namespace tuff::test

@@ -1,0 +1,63 @@
+// The workloads of the crash tests: a pool is brought to a state without being watched, then one
+// or a few operations are recorded.
+//
+// Ownership: a Session owns its open pool. Thread-safety: none; operations of one Workload's
+// threads may run beside each other.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/crash/contents.h"
+
+namespace tuff::test {
+
+/// A pool's file and, while it is open, the pool.
+struct Session {
+  std::string path;
+  Granularity granularity = Granularity::kCacheLine;
+  std::unique_ptr<Pool> pool;
+
+  Status Create();
+  Status Open();
+  Status Close();
+};
+
+/// One thing a program does to a pool: wholly there after it has returned, wholly there or not at
+/// all before.
+struct Operation {
+  std::string name;
+  std::function<Status(Session&)> run;
+  std::function<void(Contents*)> effect = [](Contents*) {};
+  bool makes_pool = false;
+};
+
+Operation PutOp(std::string store, std::string key, std::string value);
+Operation DeleteOp(std::string store, std::string key);
+Operation CreateStoreOp(std::string store);
+Operation RenameStoreOp(std::string from, std::string to);
+Operation CreatePoolOp();
+Operation OpenOp();
+Operation CloseOp();
+
+using Operations = std::vector<Operation>;
+Operations operator+(Operations a, const Operations& b);
+using Counter64 = uint64_t Statistics::*;
+
+struct Workload {
+  std::string name;
+  /// Run unrecorded on a new pool, if `with_pool`.
+  Operations prepare;
+  /// Run recorded, one list for each thread.
+  std::vector<Operations> threads;
+  /// Must have grown meanwhile (the workload does what its name says), if set.
+  Counter64 must_grow = nullptr;
+  bool with_pool = true;
+};
+
+/// All of them, small ones first. REQUIRES: `path` can be used for dry runs.
+std::vector<Workload> AllWorkloads(const std::string& path);
+
+}  // namespace tuff::test

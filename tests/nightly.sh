@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# What is worth a night and too long for tools/run_tests.sh, which should have passed before:
+# assertions without optimisation, sanitizers over the long tests too, other seeds and far more
+# operations, and real DAX in a guest. Stops at the first failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+
+build_and_test() {
+  local preset=$1
+  shift
+  printf '\n== %s %s\n' "$preset" "$*"
+  cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON >/dev/null
+  cmake --build "build/$preset" -j "$jobs" >/dev/null
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --timeout 14400 "$@"
+}
+
+tools/install_packages.sh tests
+build_and_test debug
+build_and_test clang
+build_and_test asan
+build_and_test tsan
+
+TUFF_CRASH_SEED=$(date +%s)
+export TUFF_CRASH_SEED TUFF_MODEL_OPS=50000000 TUFF_LINEARIZABILITY_SEEDS=20000 \
+  TUFF_STRESS_MS=600000
+echo "TUFF_CRASH_SEED=$TUFF_CRASH_SEED"
+build_and_test release -LE package
+
+printf '\n== real DAX\n'
+tests/vm/run build/release/tests/vm/dax_test || [ $? = 77 ]

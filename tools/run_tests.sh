@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Installs what is needed, builds in every way, and tests all of it.
+#
+#   tools/run_tests.sh           style; g++, clang, ASan with UBSan, TSan: each built and tested
+#   tools/run_tests.sh --quick   style and g++ only
+#
+# Build output goes to build/logs/. The last line is "N passed, N failed, N skipped" over all
+# stages; the exit status is 1 if anything failed. What takes longer is in tests/nightly.sh.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+quick=
+case "${1-}" in
+  '') ;;
+  --quick) quick=1 ;;
+  *)
+    echo "usage: tools/run_tests.sh [--quick]" >&2
+    exit 2
+    ;;
+esac
+
+jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+logs=$PWD/build/logs
+results=$logs/results  # lines that tests/count_results.py prints, of all stages
+mkdir -p "$logs"
+: >"$results"
+
+launcher=()
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+# Sanitizers need their shadow where randomised addresses may lie.
+unrandomised=()
+if setarch -R true 2>/dev/null; then unrandomised=(setarch -R); fi
+export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=second_deadlock_stack=1
+
+# step NAME COMMAND...: runs it, its output into a log; says how long it took, and the log's end if
+# it failed.
+step() {
+  local name=$1 start=$SECONDS status=0
+  shift
+  "$@" >"$logs/$name.log" 2>&1 </dev/null || status=$?
+  if [ "$status" = 0 ]; then
+    printf '%-18s ok      %4d s\n' "$name" $((SECONDS - start))
+  else
+    printf '%-18s FAILED  %4d s\n' "$name" $((SECONDS - start))
+    tail -n 100 "$logs/$name.log"
+    echo "failed $name" >>"$results"
+  fi
+  return "$status"
+}
+
+configure_and_build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON "${launcher[@]}" &&
+    cmake --build "build/$preset" -j "$jobs" -- "$@"
+}
+
+# run_ctest PRESET [OPTIONS]: every failing test's output is shown.
+run_ctest() {
+  local preset=$1 start=$SECONDS
+  shift
+  rm -f "$logs/$preset.xml"
+  "${wrapper[@]}" ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --no-tests=error \
+    --test-output-size-passed 10000000 --test-output-size-failed 10000000 \
+    --output-junit "$logs/$preset.xml" "$@" </dev/null 2>&1 | tee "$logs/$preset-tests.log"
+  python3 tests/count_results.py "$preset" "$logs/$preset.xml" >>"$results" ||
+    echo "failed $preset-tests: no results" >>"$results"
+  printf '%-18s done    %4d s\n' "$preset-tests" $((SECONDS - start))
+}
+
+# stage PRESET [CTEST OPTIONS]: builds everything, then tests.
+stage() {
+  local preset=$1
+  step "$preset-build" configure_and_build "$preset" || return
+  run_ctest "$@"
+}
+
+# Builds the programs of the tests with one label only.
+stage_of_label() {
+  local preset=$1 label=$2 programs
+  step "$preset-configure" cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON "${launcher[@]}" || return
+  programs=$(ctest --test-dir "build/$preset" -L "$label" --show-only=json-v1 |
+    python3 tests/count_results.py --programs "$PWD/build/$preset")
+  # shellcheck disable=SC2086  # one word for each program
+  step "$preset-build" configure_and_build "$preset" $programs || return
+  run_ctest "$preset" -L "$label"
+}
+
+begin=$SECONDS
+step packages tools/install_packages.sh tests || exit 1
+if step tidy tests/tidy; then grep '^passed ' "$logs/tidy.log" >>"$results"; fi
+wrapper=()
+stage release
+if [ -z "$quick" ]; then
+  stage clang -LE long
+  wrapper=("${unrandomised[@]}")
+  stage asan -LE long
+  stage_of_label tsan threads
+fi
+
+echo
+printf 'all stages: %d min %d s\n' $(((SECONDS - begin) / 60)) $(((SECONDS - begin) % 60))
+python3 tests/count_results.py --sum "$results"

@@ -1,0 +1,96 @@
+// tuff info: describes a pool.
+#include <fmt/format.h>
+
+#include "tools/escape.h"
+#include "tools/json.h"
+#include "tools/open_pool.h"
+#include "tools/sizes.h"
+#include "tools/verb.h"
+
+namespace tuff::tools {
+namespace {
+
+std::string_view MemmapName(MemmapPlace place) {
+  return place == MemmapPlace::kPool ? "pool" : "dram";
+}
+
+std::string Text(const PoolInfo& info) {
+  std::string out;
+  const auto row = [&out](std::string_view name, std::string_view value) {
+    out += fmt::format("{:<12} {}\n", name, value);
+  };
+  row("pool", Escape(info.path));
+  row("uuid", info.uuid);
+  row("format", fmt::format("version {}", info.format_version));
+  row("size", fmt::format("{} ({} bytes; frames {}, sections {})", FormatSize(info.size_bytes),
+                          info.size_bytes, info.frames, info.sections));
+  row("closed", info.was_clean ? "cleanly" : "not cleanly; recovered by this open");
+  row("crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
+  row("mounts", fmt::format("{}", info.mount_count));
+  row("granularity", fmt::format("{} (the medium has {})", GranularityName(info.granularity),
+                                 GranularityName(info.medium_granularity)));
+  row("forced", info.ever_forced ? "once used with a granularity its medium does not have" : "no");
+  // A read-only open has nothing to guard, and writes no descriptors into the pool.
+  const std::string_view whose = info.read_only ? " (this open is read-only)" : "";
+  row("guard", fmt::format("{}{}", GuardName(info.guard), whose));
+  row("memmap", fmt::format("{}{}", MemmapName(info.memmap), whose));
+  row("flags", fmt::format("{:#x}", info.mount_flags));
+  return out;
+}
+
+std::string Json(const PoolInfo& info) {
+  JsonObject json;
+  json.SetBytes("path", info.path);
+  json.SetBytes("uuid", info.uuid);
+  json.SetNumber("format_version", info.format_version);
+  json.SetNumber("size_bytes", info.size_bytes);
+  json.SetNumber("frames", info.frames);
+  json.SetNumber("sections", info.sections);
+  json.SetNumber("mount_count", info.mount_count);
+  json.SetBool("read_only", info.read_only);
+  json.SetBool("was_clean", info.was_clean);
+  json.SetBool("crashed_since_scrub", info.crashed_since_scrub);
+  json.SetBool("ever_forced", info.ever_forced);
+  json.SetBytes("granularity", GranularityName(info.granularity));
+  json.SetBytes("medium_granularity", GranularityName(info.medium_granularity));
+  json.SetBytes("guard", GuardName(info.guard));
+  json.SetBytes("memmap", MemmapName(info.memmap));
+  json.SetNumber("mount_flags", info.mount_flags);
+  return json.Line() + '\n';
+}
+
+class InfoVerb : public Verb {
+ public:
+  void Declare(Command* command) override;
+  Outcome Run(const Context& context) override;
+
+ private:
+  PoolArguments pool_;
+  bool json_ = false;
+};
+
+void InfoVerb::Declare(Command* command) {
+  command->Usage("POOL [--json] [OPTIONS]");
+  command->AddExample("tuff info /mnt/pmem/pool", "for people");
+  command->AddExample("tuff info /mnt/pmem/pool --json | jq .was_clean", "for scripts");
+  command->About(
+      "Describes a pool: its size, whether it was closed cleanly, and what is in force when it is "
+      "open: the granularity of durable writes, the write guard, where page descriptors live.");
+  DeclarePool(command, &pool_);
+  command->Flag("--json", &json_, "Print one JSON object.");
+  DeclareReadOptions(command, &pool_);
+}
+
+Outcome InfoVerb::Run(const Context& context) {
+  Result<std::unique_ptr<Pool>> pool = OpenToRead(pool_, context.console);
+  if (!pool.ok()) return pool.status();
+  const PoolInfo info = (*pool)->GetInfo();
+  context.output->Write(json_ ? Json(info) : Text(info));
+  return CloseAfter(pool->get(), {});
+}
+
+}  // namespace
+
+std::unique_ptr<Verb> MakeInfoVerb() { return std::make_unique<InfoVerb>(); }
+
+}  // namespace tuff::tools
