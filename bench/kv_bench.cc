@@ -76,8 +76,8 @@ void Check(const tuff::Status& status) {
 
 double Percentile(std::vector<uint32_t>& samples_ns, double p) {
   if (samples_ns.empty()) return 0;
-  const auto at = samples_ns.begin() +
-                  static_cast<ptrdiff_t>(p * static_cast<double>(samples_ns.size() - 1));
+  const auto at =
+      samples_ns.begin() + static_cast<ptrdiff_t>(p * static_cast<double>(samples_ns.size() - 1));
   std::nth_element(samples_ns.begin(), at, samples_ns.end());
   return *at / 1000.0;
 }
@@ -124,7 +124,8 @@ class Bench {
     Scan("scan back", true);
     Reopen();
     Phase("get again", n, [&](uint64_t i, std::string* value) { Get(Scramble(i ^ 3) % n, value); });
-    Phase("delete", n - n / 10, [&](uint64_t i, std::string*) { Check(store_->Delete(Key(i).view())); });
+    Phase("delete", n - n / 10,
+          [&](uint64_t i, std::string*) { Check(store_->Delete(Key(i).view())); });
     live_ = n / 10;
     rows_.back().media_per_logical = MediaPerLogical();
     if (!config_.json.empty()) WriteJson();
@@ -216,7 +217,8 @@ class Bench {
     std::string value;
     Get(0, &value);
     const double open_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    fmt::print("{:<10} close {:.2f} ms, reopen to first get {:.2f} ms\n", "reopen", close_ms, open_ms);
+    fmt::print("{:<10} close {:.2f} ms, reopen to first get {:.2f} ms\n", "reopen", close_ms,
+               open_ms);
     Row row;
     row.phase = "reopen";
     row.operations = 1;
@@ -260,15 +262,16 @@ class Bench {
     fmt::print(file, "[");
     for (size_t i = 0; i < rows_.size(); i++) {
       const Row& r = rows_[i];
-      fmt::print(file,
-                 "{}\n  {{\"engine\": \"tuff\", \"workload\": \"{}\", \"value_bytes\": {}, "
-                 "\"threads\": {}, \"granularity\": \"{}\", \"ops_per_s\": {:.0f}, \"p50_us\": {:.3f}, "
-                 "\"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"fences_per_op\": {:.4f}, "
-                 "\"flushes_per_op\": {:.4f}, \"flushed_bytes_per_op\": {:.1f}, "
-                 "\"media_per_logical\": {:.3f}}}",
-                 i == 0 ? "" : ",", r.phase, config_.value_bytes, config_.threads,
-                 config_.granularity, static_cast<double>(r.operations) / r.seconds, r.p50_us,
-                 r.p99_us, r.p999_us, r.fences, r.flushes, r.flushed_bytes, r.media_per_logical);
+      fmt::print(
+          file,
+          "{}\n  {{\"engine\": \"tuff\", \"workload\": \"{}\", \"value_bytes\": {}, "
+          "\"threads\": {}, \"granularity\": \"{}\", \"ops_per_s\": {:.0f}, \"p50_us\": {:.3f}, "
+          "\"p99_us\": {:.3f}, \"p999_us\": {:.3f}, \"fences_per_op\": {:.4f}, "
+          "\"flushes_per_op\": {:.4f}, \"flushed_bytes_per_op\": {:.1f}, "
+          "\"media_per_logical\": {:.3f}}}",
+          i == 0 ? "" : ",", r.phase, config_.value_bytes, config_.threads, config_.granularity,
+          static_cast<double>(r.operations) / r.seconds, r.p50_us, r.p99_us, r.p999_us, r.fences,
+          r.flushes, r.flushed_bytes, r.media_per_logical);
     }
     fmt::print(file, "\n]\n");
     if (std::fclose(file) != 0) Die({tuff::Code::kIo, config_.json + ": cannot write"});
@@ -286,7 +289,8 @@ class Bench {
 
 constexpr const char* kUsage =
     "usage: kv_bench [--records N] [--value-bytes N] [--threads N] [--dir DIR]\n"
-    "                [--granularity cache-line|page|byte|medium] [--guard auto|pkey|mprotect|none]\n"
+    "                [--granularity cache-line|page|byte|medium] [--guard "
+    "auto|pkey|mprotect|none]\n"
     "                [--json FILE]\n";
 
 [[noreturn]] void BadUsage(const std::string& what) {

@@ -99,8 +99,9 @@ Status Catalogue::Load() {
   for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
     ObjectInfo info;
     if (!ParseCatalogueRecord(cursor.key(), cursor.value(), &info)) {
-      return Status(Code::kCorruption,
-                    fmt::format("{}: a catalogue record is malformed; run 'tuff fsck'", map_.path()));
+      return Status(
+          Code::kCorruption,
+          fmt::format("{}: a catalogue record is malformed; run 'tuff fsck'", map_.path()));
     }
     by_name.emplace(info.name, info);
   }
@@ -192,8 +193,7 @@ Status Catalogue::StoreWord(Pfn anchor, size_t offset, uint64_t value) {
 
 Status Catalogue::MarkModified(Pfn pfn) {
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
-  const uint64_t counter =
-      Load64(map_.base() + OffsetOf(pfn) + offsetof(Anchor, change_counter));
+  const uint64_t counter = Load64(map_.base() + OffsetOf(pfn) + offsetof(Anchor, change_counter));
   if (Status s = StoreWord(pfn, offsetof(Anchor, modified_ns), NowNs()); !s.ok()) return s;
   CRASH_POINT("anchor.3");
   return StoreWord(pfn, offsetof(Anchor, change_counter), counter + 1);

@@ -24,7 +24,8 @@ struct ObjectInfo {
 
 class Catalogue {
  public:
-  explicit Catalogue(PageMap& map) : map_(map), tree_(map, kCatalogueObjectId, kCatalogueAnchorPfn) {}
+  explicit Catalogue(PageMap& map)
+      : map_(map), tree_(map, kCatalogueObjectId, kCatalogueAnchorPfn) {}
 
   /// Writes the catalogue's own anchor into a new pool.
   static Status Format(PersistDomain& domain, uint64_t hash_seed);
@@ -51,7 +52,7 @@ class Catalogue {
   PageMap& map_;
   Tree tree_;
   std::mutex mutex_;
-  bool loaded_ = false;                                      // guarded by mutex_
+  bool loaded_ = false;                                     // guarded by mutex_
   std::map<std::string, ObjectInfo, std::less<>> by_name_;  // guarded by mutex_
 };
 

@@ -15,8 +15,7 @@ void Report(CheckReport* report, std::string problem) {
 }
 
 // Marks a run as reached; a frame reached twice is a problem.
-void Reach(PageMap& map, Pfn pfn, uint64_t owner, std::vector<bool>* reached,
-           CheckReport* report) {
+void Reach(PageMap& map, Pfn pfn, uint64_t owner, std::vector<bool>* reached, CheckReport* report) {
   const uint64_t found = map.memmap().OwnerWordAt(pfn);
   if (found != owner) {
     Report(report, fmt::format("I4: pfn {}: owner word {:#x}, expected {:#x}", pfn, found, owner));
@@ -53,8 +52,8 @@ class TreeWalk {
     if (level < 0) report_->depth_max = std::max(report_->depth_max, node.level() + 1);
     if (node.low() != low || node.has_high() != high.has_value() ||
         (high && node.high() != *high)) {
-      Report(report_, fmt::format("T1: pfn {}: fence keys differ from the parent's separators",
-                                  node.pfn()));
+      Report(report_,
+             fmt::format("T1: pfn {}: fence keys differ from the parent's separators", node.pfn()));
     }
     if (node.is_leaf()) {
       WalkLeaf(node);

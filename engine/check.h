@@ -18,8 +18,8 @@ struct CheckReport {
   uint64_t nodes = 0;
   uint64_t records = 0;
   uint64_t frames_in_use = 0;
-  unsigned depth_max = 0;       // levels of the highest tree
-  unsigned order_max = 0;       // of any node
+  unsigned depth_max = 0;  // levels of the highest tree
+  unsigned order_max = 0;  // of any node
   std::string ToString() const;
 };
 

@@ -155,8 +155,7 @@ Status Leaf::BuildTail() {
   while (!IsZero(node_.data() + at, end)) {
     RecordView record;
     const bool whole = ParseRecord(node_.data(), at, node_.bytes(), &record) &&
-                       !CandidateIsDamaged(record) &&
-                       records.size() < TailSlots(node_.order()) &&
+                       !CandidateIsDamaged(record) && records.size() < TailSlots(node_.order()) &&
                        SequenceOf(record.sequence_and_type) > last_sequence &&
                        node_.Covers(record.key);
     if (whole) {
@@ -172,10 +171,10 @@ Status Leaf::BuildTail() {
     torn = true;
     break;
   }
-  if (map_.was_unclean() && !map_.read_only() && !records.empty() &&
+  if (map_.crashed_since_scrub() && !map_.read_only() && !records.empty() &&
       map_.domain().medium().granularity() != Granularity::kPage) {
-    // A killed process leaves valid bytes that are only in the cache (I3). Under PAGE the mount
-    // has synced them.
+    // A killed process leaves valid bytes that are only in the cache (I3), and the mounts since
+    // then may not have looked here. Under PAGE the first of them has synced all.
     SEQUENCE_POINT("tail.1");
     WriteWindow window(map_.domain());
     TUFF_FLUSH("tail.2", window, OffsetOf(node_.pfn()) + node_.base_end(), at - node_.base_end());

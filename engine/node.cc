@@ -72,8 +72,7 @@ uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed
 }
 
 Status NodeDamage(Pfn pfn, const std::string& reason) {
-  return Status(Code::kCorruption,
-                fmt::format("pfn {}: {}; run 'tuff fsck'", pfn, reason));
+  return Status(Code::kCorruption, fmt::format("pfn {}: {}; run 'tuff fsck'", pfn, reason));
 }
 
 namespace {
@@ -104,8 +103,8 @@ Status VerifyLeaf(const NodeView& node) {
     return NodeDamage(node.pfn(), "fence keys out of order");
   }
   std::string_view last;
-  const size_t records = node.fences_offset() +
-                         Pad8(size_t{node.header().low_bytes} + node.header().high_bytes);
+  const size_t records =
+      node.fences_offset() + Pad8(size_t{node.header().low_bytes} + node.header().high_bytes);
   for (size_t i = 0; i < node.count(); i++) {
     RecordView record;
     if (node.RecordOffset(i) < records || !node.BaseRecord(i, &record)) {
@@ -128,8 +127,8 @@ Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id) 
     return NodeDamage(node.pfn(), "node has a wrong checksum");
   }
   if (header.object_id != object_id) {
-    return NodeDamage(node.pfn(), fmt::format("node belongs to object {}, not {}", header.object_id,
-                                              object_id));
+    return NodeDamage(
+        node.pfn(), fmt::format("node belongs to object {}, not {}", header.object_id, object_id));
   }
   if (node.is_leaf()) return VerifyLeaf(node);
 

@@ -19,7 +19,8 @@ namespace tuff {
 
 constexpr size_t Pad8(size_t n) { return (n + 7) & ~size_t{7}; }
 
-/// First bytes of `text` as a big-endian number, zero-padded: orders as the text does, but for ties.
+/// First bytes of `text` as a big-endian number, zero-padded: orders as the text does, but for
+/// ties.
 uint64_t KeyHead(std::string_view text);
 
 inline uint8_t Fingerprint(std::string_view key) {
@@ -49,9 +50,7 @@ class NodeView {
     return Text(fences_offset() + header().low_bytes, header().high_bytes);
   }
   bool has_high() const { return (header().flags & kNodeNoHighFence) == 0; }
-  bool Covers(std::string_view key) const {
-    return key >= low() && (!has_high() || key < high());
-  }
+  bool Covers(std::string_view key) const { return key >= low() && (!has_high() || key < high()); }
 
   // Leaves.
   const uint8_t* fingerprints() const {

@@ -33,19 +33,25 @@ struct Anchor {
 };
 
 inline constexpr Field kAnchorFields[] = {
-    TUFF_FIELD(Anchor, checksum, Hex, "Checksum64 of the bytes from the next field to `root`, seeded with the pool's hash_seed and the pfn"),
+    TUFF_FIELD(Anchor, checksum, Hex,
+               "Checksum64 of the bytes from the next field to `root`, seeded with the pool's "
+               "hash_seed and the pfn"),
     TUFF_FIELD(Anchor, object_id, Decimal, "never used before in this pool"),
     TUFF_FIELD(Anchor, kind, Decimal, "1 catalogue, 2 store, 3 volume, 4 raw"),
     TUFF_FIELD(Anchor, created_ns, Decimal, "nanoseconds since the epoch"),
     TUFF_FIELD(Anchor, reserved_fixed, Bytes, "0"),
-    TUFF_FIELD(Anchor, root, Hex, "the root word: as a child word; 0 for an empty tree. This and what follows change by 8-byte stores and are outside the checksum"),
+    TUFF_FIELD(Anchor, root, Hex,
+               "the root word: as a child word; 0 for an empty tree. This and what follows change "
+               "by 8-byte stores and are outside the checksum"),
     TUFF_FIELD(Anchor, flags, Hex, "0"),
     TUFF_FIELD(Anchor, modified_ns, Decimal, "last change of contents before the last clean close"),
     TUFF_FIELD(Anchor, attributes_changed_ns, Decimal, "last change of name or flags"),
     TUFF_FIELD(Anchor, change_counter, Decimal, "grows with every mount that changed the contents"),
     TUFF_FIELD(Anchor, reserved_words, Bytes, "0"),
 };
-TUFF_FORMAT(Anchor, kAnchorFields, "Lies at the start of an object's frame; the catalogue's is frame 2. The rest of the frame is 0.");
+TUFF_FORMAT(Anchor, kAnchorFields,
+            "Lies at the start of an object's frame; the catalogue's is frame 2. The rest of the "
+            "frame is 0.");
 
 /// The value of a catalogue record; the object's name follows. Its key is the id, big-endian.
 struct CatalogueEntry {
@@ -58,6 +64,8 @@ inline constexpr Field kCatalogueEntryFields[] = {
     TUFF_FIELD(CatalogueEntry, kind, Decimal, "as in the anchor"),
     TUFF_FIELD(CatalogueEntry, reserved, Decimal, "0"),
 };
-TUFF_FORMAT(CatalogueEntry, kCatalogueEntryFields, "The value of a catalogue record, followed by the object's name. The record's key is the object id, 4 bytes big-endian.");
+TUFF_FORMAT(CatalogueEntry, kCatalogueEntryFields,
+            "The value of a catalogue record, followed by the object's name. The record's key is "
+            "the object id, 4 bytes big-endian.");
 
 }  // namespace tuff

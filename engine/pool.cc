@@ -43,10 +43,11 @@ Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const Create
 Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOptions& options) {
   std::unique_ptr<Pool> pool;
   Status s = NoThrow([&]() -> Status {
-    auto map = PageMap::Open(path, options, [](std::span<const std::byte> record, uint64_t seed,
-                                               uint64_t sequence_and_type) {
-      return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
-    });
+    auto map = PageMap::Open(
+        path, options,
+        [](std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
+          return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
+        });
     if (!map.ok()) return map.TakeStatus();
     auto impl = std::make_unique<Impl>(std::move(*map));
     Status opened = impl->catalogue.Open();
@@ -71,8 +72,9 @@ Status Pool::Impl::Close() {
     }
   }
   if (!busy.empty()) {
-    return Status(Code::kBusy, fmt::format("{}: iterators or pinned values are alive: {}; destroy them first",
-                                           map->path(), busy));
+    return Status(Code::kBusy,
+                  fmt::format("{}: iterators or pinned values are alive: {}; destroy them first",
+                              map->path(), busy));
   }
   Status s;
   for (const auto& [id, store] : stores) {

@@ -19,8 +19,7 @@ struct OpenStoreEntry {
 
 class Pool::Impl {
  public:
-  explicit Impl(std::unique_ptr<PageMap> page_map)
-      : map(std::move(page_map)), catalogue(*map) {}
+  explicit Impl(std::unique_ptr<PageMap> page_map) : map(std::move(page_map)), catalogue(*map) {}
   Status Close();
   Result<Store*> Use(const ObjectInfo& info);
 

@@ -24,26 +24,27 @@ std::string StatsText(const Pool& pool) {
       "root shrinks {} compound nodes {}\n"
       "page blocks initialised {} tails built {} torn tails cut {} lanes recovered {}\n"
       "frames allocated {} freed {} restarts {}\n",
-      s.puts, s.gets, s.gets_not_found, s.deletes, s.fences,
-      static_cast<double>(s.fences) / puts, s.flushes, s.flushed_bytes,
-      static_cast<double>(s.flushed_bytes) / puts, s.syncs, s.consolidations, s.splits, s.merges,
-      s.inner_splits, s.inner_merges, s.root_growths, s.root_shrinks, s.compound_nodes,
-      s.page_blocks_initialised, s.tails_built, s.torn_tails_cut, s.lanes_recovered,
-      s.frames_allocated, s.frames_freed, s.restarts);
+      s.puts, s.gets, s.gets_not_found, s.deletes, s.fences, static_cast<double>(s.fences) / puts,
+      s.flushes, s.flushed_bytes, static_cast<double>(s.flushed_bytes) / puts, s.syncs,
+      s.consolidations, s.splits, s.merges, s.inner_splits, s.inner_merges, s.root_growths,
+      s.root_shrinks, s.compound_nodes, s.page_blocks_initialised, s.tails_built, s.torn_tails_cut,
+      s.lanes_recovered, s.frames_allocated, s.frames_freed, s.restarts);
 }
 
 constexpr std::array kProperties = {
     Property{"tuff.stats", [](const Pool& pool, PageMap&) { return StatsText(pool); }},
     Property{"tuff.free-frames",  // reads every section's frame table
-             [](const Pool&, PageMap& map) { return fmt::format("{}", map.allocator().CountFreeFrames()); }},
+             [](const Pool&, PageMap& map) {
+               return fmt::format("{}", map.allocator().CountFreeFrames());
+             }},
     Property{"tuff.limbo-frames",
              [](const Pool&, PageMap& map) { return fmt::format("{}", map.limbo().frames()); }},
     Property{"tuff.granularity",
              [](const Pool&, PageMap& map) {
                return std::string(GranularityName(map.domain().medium().granularity()));
              }},
-    Property{"tuff.guard",
-             [](const Pool& pool, PageMap&) { return std::string(GuardName(pool.GetInfo().guard)); }},
+    Property{"tuff.guard", [](const Pool& pool,
+                              PageMap&) { return std::string(GuardName(pool.GetInfo().guard)); }},
 };
 
 }  // namespace

@@ -21,10 +21,13 @@ struct RecordHeader {
 };
 
 inline constexpr Field kRecordHeaderFields[] = {
-    TUFF_FIELD(RecordHeader, checksum, Hex, "Checksum32 of the bytes behind this field, key and value included, seeded with the pool's hash_seed, the node's number and the record's offset in the node"),
+    TUFF_FIELD(RecordHeader, checksum, Hex,
+               "Checksum32 of the bytes behind this field, key and value included, seeded with the "
+               "pool's hash_seed, the node's number and the record's offset in the node"),
     TUFF_FIELD(RecordHeader, key_bytes, Decimal, "1 to 1024"),
     TUFF_FIELD(RecordHeader, value_bytes, Decimal, "0 for a delete"),
-    TUFF_FIELD(RecordHeader, sequence_and_type, Hex, "sequence number << 8 | type (1 put, 2 delete, 3 put by reference)"),
+    TUFF_FIELD(RecordHeader, sequence_and_type, Hex,
+               "sequence number << 8 | type (1 put, 2 delete, 3 put by reference)"),
 };
 TUFF_FORMAT(RecordHeader, kRecordHeaderFields,
             "Followed by the key, the value, and zeros to the next multiple of 8.");

@@ -16,10 +16,6 @@ std::optional<std::string_view> HighOf(const NodeView& node) {
 
 }  // namespace
 
-Restructure::~Restructure() {
-  if (!old_.empty() || !fresh_.empty() || !other_.empty()) Undo(0);
-}
-
 std::string_view Restructure::Keep(std::string_view text) {
   constexpr size_t kChunk = 16384;
   if (text.size() > kept_room_) {
@@ -44,8 +40,9 @@ Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
   if (id->number == 0) return map_.domain().CheckWritable();
   id->pfn = map_.allocator().Allocate(id->order, purpose_);
   if (id->pfn == 0) {
-    return Status(Code::kNoSpace, fmt::format("{}: the pool is full; delete something or make a larger one",
-                                              map_.path()));
+    return Status(
+        Code::kNoSpace,
+        fmt::format("{}: the pool is full; delete something or make a larger one", map_.path()));
   }
   fresh->node = NodeView(map_.base() + OffsetOf(id->pfn), id->pfn);
   // A thread that still wants the frame's former node may hold the latch for a moment.
@@ -149,8 +146,8 @@ Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pen
   return s;
 }
 
-Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending,
-                                Merging merging, bool* merge_failed) {
+Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending, Merging merging,
+                                bool* merge_failed) {
   const bool may_merge = merging != Merging::kNever;
   const Leaf leaf(map_, node);
   std::vector<RecordView> records;
@@ -206,7 +203,7 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       return s;
     }
   }
-  counted_.push_back(split                     ? Counter::kSplits
+  counted_.push_back(split                   ? Counter::kSplits
                      : level.old.size() == 2 ? Counter::kMerges
                                              : Counter::kConsolidations);
   return Propagate(std::move(level), may_merge, merge_failed);
@@ -226,10 +223,9 @@ bool Restructure::LatchNeighbour(const NodeView& node, bool right, NodeView* nei
     if (!tree_.Visit(word, static_cast<int>(level), neighbour).ok()) return false;
     if (!map_.memmap().At(neighbour->pfn()).latch.TryLock()) return false;
   }
-  const bool adjacent =
-      tree_.IsLive(*neighbour, level) &&
-      (right ? node.has_high() && neighbour->low() == node.high()
-             : neighbour->has_high() && neighbour->high() == node.low());
+  const bool adjacent = tree_.IsLive(*neighbour, level) &&
+                        (right ? node.has_high() && neighbour->low() == node.high()
+                               : neighbour->has_high() && neighbour->high() == node.low());
   if (adjacent && (level > 0 || Leaf(map_, *neighbour).BuildTail().ok())) return true;
   map_.memmap().At(neighbour->pfn()).latch.Unlock();
   return false;
@@ -375,8 +371,8 @@ Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, 
       const auto both_high = right ? HighOf(other) : high;
       plan = PlanInner(both, both_low, both_high);
       // Merged nodes should have room, so that they are not split again at once.
-      if (plan.parts.size() != 1 || InnerBytes(both, both_low, both_high) >
-                                        (kFrameSize << plan.parts[0].order) / 4 * 3) {
+      if (plan.parts.size() != 1 ||
+          InnerBytes(both, both_low, both_high) > (kFrameSize << plan.parts[0].order) / 4 * 3) {
         map_.memmap().At(other.pfn()).latch.Unlock();
         continue;
       }
@@ -400,107 +396,6 @@ Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, 
     return s;
   }
   return AddInner(next->level, plan.parts[1], children, separator, high, &next->fresh);
-}
-
-// What must hold when all is prepared and nothing has been written.
-void Restructure::AssertState() const {
-#ifndef NDEBUG
-  assert(change_.place != 0);  // I2: one word decides
-  size_t ranges = 0;
-  for (const auto& fresh : fresh_) {
-    const Descriptor& head = map_.memmap().At(fresh->node.pfn());
-    assert(head.latch.IsLocked());  // I5: born latched
-    assert(head.tail_count.load() == 0 && !head.Has(Descriptor::kObsolete));
-    const NodeView node(fresh->bytes.get(), fresh->node.pfn());
-    assert(VerifyNode(node, map_.hash_seed(), tree_.object_id()).ok());  // T2
-    ranges += node.has_high() ? 0 : 1;
-  }
-  for (const NodeView& node : old_) {
-    assert(tree_.IsLive(node, node.level()));  // T3, T4: in use, and ours to replace
-  }
-  for (const Latch* latch : other_) assert(latch->IsLocked());
-  assert(ranges <= kLevelMax + 1u);  // T1: one node of a level ends open
-#endif
-}
-
-Status Restructure::Commit() {
-  AssertState();
-  for (const NodeView& node : old_) {
-    change_.old_runs.push_back({node.pfn(), PackOwner(node.pfn(), FrameKind::kTreeNode,
-                                                      node.order(), tree_.object_id())});
-  }
-  entered_ = true;
-  window_.emplace(map_.domain());
-  for (const auto& fresh : fresh_) {
-    TUFF_COPY("smo.1", *window_, OffsetOf(fresh->node.pfn()), fresh->bytes.get(),
-              kFrameSize << fresh->order);
-  }
-  CRASH_POINT("smo.2");
-  map_.lanes().Enter(*window_, lane_, change_);
-  CRASH_POINT("smo.3");
-  if (Status s = TUFF_FENCE("smo.4", *window_); !s.ok()) return s;  // F1
-  CRASH_POINT("smo.5");
-  map_.lanes().SetOwners(*window_, change_);
-  CRASH_POINT("smo.6");
-  window_->Store64(change_.place, change_.new_value);
-  CRASH_POINT("smo.7");
-  TUFF_FLUSH("smo.8", *window_, change_.place, 8);
-  if (Status s = TUFF_FENCE("smo.9", *window_); !s.ok()) return s;  // F2: committed
-  CRASH_POINT("smo.10");
-  committed_ = true;
-  for (const NodeView& node : old_) map_.memmap().At(node.pfn()).Set(Descriptor::kObsolete);
-  for (const Counter counter : counted_) map_.counters().Add(counter);
-  return Status();
-}
-
-NodeView Restructure::LeafFor(std::string_view key) const {
-  for (const auto& fresh : fresh_) {
-    if (fresh->node.is_leaf() && fresh->node.Covers(key)) return fresh->node;
-  }
-  assert(false);
-  return NodeView();
-}
-
-Status Restructure::RetireAndFence() {
-  map_.lanes().Retire(*window_, lane_);
-  CRASH_POINT("smo.11");
-  Status s = TUFF_FENCE("smo.12", *window_);  // F3
-  CRASH_POINT("smo.13");
-  return s;
-}
-
-void Restructure::ReleaseAll() {
-  window_.reset();
-  std::vector<Limbo::Run> runs;
-  for (const NodeView& node : old_) runs.push_back({node.pfn(), node.order()});
-  for (const auto& fresh : fresh_) map_.memmap().At(fresh->node.pfn()).latch.Unlock();
-  for (const NodeView& node : old_) map_.memmap().At(node.pfn()).latch.Unlock();
-  for (Latch* latch : other_) latch->Unlock();
-  old_.clear();
-  fresh_.clear();
-  other_.clear();
-  // After a failed fence the change may or may not be on the medium: nothing is reused.
-  if (committed_ && !map_.domain().failed()) map_.limbo().Add(runs.data(), runs.size());
-}
-
-// Gives back what was prepared; keeps the latches of the first `latched_kept` old nodes.
-void Restructure::Undo(size_t latched_kept) {
-  window_.reset();
-  for (const auto& fresh : fresh_) {
-    Descriptor& head = map_.memmap().At(fresh->node.pfn());
-    head.Set(Descriptor::kObsolete);
-    head.latch.Unlock();
-    if (!entered_) map_.allocator().Free(fresh->node.pfn(), fresh->order);
-  }
-  for (size_t i = latched_kept; i < old_.size(); i++) {
-    map_.memmap().At(old_[i].pfn()).latch.Unlock();
-  }
-  for (Latch* latch : other_) latch->Unlock();
-  fresh_.clear();
-  old_.resize(latched_kept);
-  other_.clear();
-  change_ = LaneChange();
-  counted_.clear();
 }
 
 }  // namespace tuff

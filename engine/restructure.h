@@ -72,8 +72,8 @@ class Restructure {
   // One level's change: `old_count` adjacent nodes are replaced by `fresh`.
   struct Level {
     unsigned level = 0;
-    std::vector<NodeView> old;       // left to right
-    std::vector<ChildEntry> fresh;   // left to right
+    std::vector<NodeView> old;      // left to right
+    std::vector<ChildEntry> fresh;  // left to right
   };
   enum class Merging : uint8_t { kNever, kMay, kMust };
 
@@ -90,8 +90,8 @@ class Restructure {
   Status AddNode(NodeIdentity* id, NewNode** node);
   void Seal(NewNode& node);
   Status AddLeaf(const NodePlan::Part& part, std::span<const RecordView> records,
-                 std::string_view low, std::optional<std::string_view> high,
-                 uint64_t sequence_max, std::vector<ChildEntry>* fresh);
+                 std::string_view low, std::optional<std::string_view> high, uint64_t sequence_max,
+                 std::vector<ChildEntry>* fresh);
   Status AddInner(unsigned level, const NodePlan::Part& part, std::span<const ChildEntry> children,
                   std::string_view low, std::optional<std::string_view> high,
                   std::vector<ChildEntry>* fresh);
@@ -109,15 +109,15 @@ class Restructure {
   const unsigned lane_;
   const AllocFor purpose_;
   std::vector<std::unique_ptr<NewNode>> fresh_;
-  std::vector<NodeView> old_;        // latched; obsolete once committed
-  std::vector<Latch*> other_;        // latches of the node whose word is swung, or the anchor
+  std::vector<NodeView> old_;  // latched; obsolete once committed
+  std::vector<Latch*> other_;  // latches of the node whose word is swung, or the anchor
   std::vector<std::unique_ptr<char[]>> kept_;  // text that new nodes are made of
   size_t kept_room_ = 0;
   char* kept_next_ = nullptr;
   LaneChange change_;
-  std::vector<Counter> counted_;     // what to count once committed
+  std::vector<Counter> counted_;  // what to count once committed
   std::optional<WriteWindow> window_;
-  bool entered_ = false;   // the lane entry may be on the medium: no undoing in memory
+  bool entered_ = false;  // the lane entry may be on the medium: no undoing in memory
   bool committed_ = false;
 };
 

@@ -19,7 +19,8 @@ constexpr size_t kThinRecords = 8;
 Status CheckKey(std::string_view key) {
   if (key.empty()) return Status(Code::kInvalidArgument, "a key has at least one byte");
   if (key.size() > kKeySizeMax) {
-    return Status(Code::kTooLarge, fmt::format("key of {} bytes; at most {}", key.size(), kKeySizeMax));
+    return Status(Code::kTooLarge,
+                  fmt::format("key of {} bytes; at most {}", key.size(), kKeySizeMax));
   }
   return Status();
 }
@@ -59,7 +60,8 @@ Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
   if (owner != PackOwner(pfn, FrameKind::kTreeNode, header.order, object_id_)) {
     // Another thread may have replaced the node meanwhile; it has then verified it before.
     if (descriptor.Has(Descriptor::kVerified)) return Status();
-    return NodeDamage(pfn, fmt::format("frame table does not give this node to object {}", object_id_));
+    return NodeDamage(pfn,
+                      fmt::format("frame table does not give this node to object {}", object_id_));
   }
   if (Status s = VerifyNode(node, map_.hash_seed(), object_id_); !s.ok()) return s;
   descriptor.Set(Descriptor::kVerified);
@@ -69,7 +71,8 @@ Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
 Status Tree::Visit(uint64_t word, int level, NodeView* node) {
   const Pfn pfn = ChildPfn(word);
   if (!map_.RunInPool(pfn, 0)) {
-    return NodeDamage(pfn, fmt::format("object {} refers to a frame outside the pool's data", object_id_));
+    return NodeDamage(
+        pfn, fmt::format("object {} refers to a frame outside the pool's data", object_id_));
   }
   *node = NodeView(map_.base() + OffsetOf(pfn), pfn);
   Descriptor& descriptor = map_.memmap().Touch(pfn);
@@ -240,9 +243,8 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
   if (number == 0) return map_.domain().CheckWritable();
   const size_t offset = leaf.tail_end();
   std::byte* const scratch = RecordScratch();
-  const size_t bytes =
-      EncodeRecord(scratch, key, value, PackSequence(number, type),
-                   RecordSeed(map_.hash_seed(), node.number(), offset));
+  const size_t bytes = EncodeRecord(scratch, key, value, PackSequence(number, type),
+                                    RecordSeed(map_.hash_seed(), node.number(), offset));
   const uint8_t fingerprint = Fingerprint(key);
   const uint64_t place = OffsetOf(node.pfn()) + offset;
   Status s;
@@ -259,8 +261,8 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
   return s;
 }
 
-Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
-                       unsigned lane, AllocFor purpose) {
+Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane,
+                       AllocFor purpose) {
   const bool is_delete = type == RecordType::kDelete;
   if (is_delete && root_word() == 0) return NoSuchKey();
   NodeView node;
@@ -369,8 +371,7 @@ Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::stri
   change.object_id = object_id_;
   change.new_runs.push_back(run);
   std::byte* const scratch = RecordScratch();
-  const size_t bytes =
-      EncodeRecord(scratch, key, value, change.new_value, change.record_seed);
+  const size_t bytes = EncodeRecord(scratch, key, value, change.new_value, change.record_seed);
   change.record_bytes = static_cast<uint32_t>(bytes);
 
   WriteWindow window(map_.domain());

@@ -128,7 +128,7 @@ void FrameAllocator::FillReserve() {
     if (pfn == 0) return;
     reserve_.push_back(pfn);
   }
-  for (const auto& [pfn, order] : reserve_parts_) Free(pfn, order);
+  for (const auto& [pfn, order] : reserve_parts_) FreeBits(pfn, order);
   reserve_parts_.clear();
   reserve_short_.store(false, std::memory_order_relaxed);
 }
@@ -136,13 +136,18 @@ void FrameAllocator::FillReserve() {
 Pfn FrameAllocator::TakeReserve(unsigned order, AllocFor purpose) {
   if (order > kReserveOrder) return 0;
   std::lock_guard lock(reserve_mutex_);
-  auto part = std::find_if(reserve_parts_.begin(), reserve_parts_.end(),
-                           [&](const auto& p) { return p.second >= order; });
+  // The smallest part that will do. A float of single frames does not break up larger ones.
+  const bool whole_reserve = purpose == AllocFor::kShrink;
+  auto part = reserve_parts_.end();
+  for (auto it = reserve_parts_.begin(); it != reserve_parts_.end(); ++it) {
+    if (it->second < order || (order == 0 && it->second > 0 && !whole_reserve)) continue;
+    if (part == reserve_parts_.end() || it->second < part->second) part = it;
+  }
   std::pair<Pfn, unsigned> run;
   if (part != reserve_parts_.end()) {
     run = *part;
     reserve_parts_.erase(part);
-  } else if (reserve_.size() > (purpose == AllocFor::kShrink ? 0 : reserve_runs_ / 2)) {
+  } else if (reserve_.size() > (whole_reserve ? 0 : reserve_runs_ / 2)) {
     run = {reserve_.back(), kReserveOrder};
     reserve_.pop_back();
   } else {
@@ -174,7 +179,25 @@ Pfn FrameAllocator::Allocate(unsigned order, AllocFor purpose) {
   return pfn;
 }
 
+// What a shrinking leaf leaves behind is as large as what it took from the reserve: it goes back
+// there, or single frames would soon have eaten all larger runs of a full pool.
+bool FrameAllocator::GiveToReserve(Pfn pfn, unsigned order) {
+  if (order == 0 || order > kReserveOrder) return false;
+  std::lock_guard lock(reserve_mutex_);
+  if (!reserve_short_.load(std::memory_order_relaxed)) return false;
+  uint64_t frames = reserve_.size() << kReserveOrder;
+  for (const auto& [first, part_order] : reserve_parts_) frames += 1ull << part_order;
+  if (frames + (1ull << order) > reserve_runs_ << kReserveOrder) return false;
+  reserve_parts_.emplace_back(pfn, order);
+  return true;
+}
+
 void FrameAllocator::Free(Pfn pfn, unsigned order) {
+  if (reserve_short_.load(std::memory_order_relaxed) && GiveToReserve(pfn, order)) return;
+  FreeBits(pfn, order);
+}
+
+void FrameAllocator::FreeBits(Pfn pfn, unsigned order) {
   BlockState& state = memmap_.TouchBlock(BlockOf(pfn));
   LatchHold hold(state.lock);
   SetRun(state.free_bits, static_cast<unsigned>(pfn & (kBlockFrames - 1)), order, true);

@@ -49,6 +49,8 @@ class FrameAllocator {
   bool MayGrow();
   void FillReserve();
   Pfn TakeReserve(unsigned order, AllocFor purpose);
+  bool GiveToReserve(Pfn pfn, unsigned order);
+  void FreeBits(Pfn pfn, unsigned order);
 
   Memmap& memmap_;
   Counters& counters_;
@@ -59,7 +61,7 @@ class FrameAllocator {
   std::atomic<bool> reserve_short_{true};
   std::atomic<uint32_t> short_allocations_{0};
   std::mutex reserve_mutex_;
-  std::vector<Pfn> reserve_;             // whole runs of kReserveOrder; guarded by reserve_mutex_
+  std::vector<Pfn> reserve_;  // whole runs of kReserveOrder; guarded by reserve_mutex_
   std::vector<std::pair<Pfn, unsigned>> reserve_parts_;  // the rest of a broken run; likewise
 };
 

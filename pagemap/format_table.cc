@@ -40,9 +40,10 @@ std::string DecodeFields(const FormatTable& table, std::span<const std::byte> by
 }
 
 std::string FormatMarkdown(const FormatTable& table) {
-  std::string out = fmt::format("### {} ({} bytes)\n\n{}\n\n| offset | bytes | field | meaning |\n"
-                                "|---:|---:|---|---|\n",
-                                table.name, table.size, table.meaning);
+  std::string out = fmt::format(
+      "### {} ({} bytes)\n\n{}\n\n| offset | bytes | field | meaning |\n"
+      "|---:|---:|---|---|\n",
+      table.name, table.size, table.meaning);
   for (const Field& field : table.fields) {
     out += fmt::format("| {} | {} | `{}` | {} |\n", field.offset, field.size, field.name,
                        field.meaning);

@@ -44,17 +44,17 @@ consteval bool FieldsFill(std::span<const Field> fields, size_t size) {
 }
 
 // One row of a field table; `show` is Decimal, Hex, Text or Bytes.
-#define TUFF_FIELD(S, member, show, meaning)                                          \
-  ::tuff::Field {                                                                     \
-    #member, offsetof(S, member), sizeof(S::member), ::tuff::FieldShow::k##show, meaning \
+#define TUFF_FIELD(S, member, show, meaning)                                             \
+  ::tuff::Field {                                                                        \
+#member, offsetof(S, member), sizeof(S::member), ::tuff::FieldShow::k##show, meaning \
   }
 
 // States that `fields` describes `S` byte by byte, and defines `k<S>Table`.
-#define TUFF_FORMAT(S, fields, meaning)                                                       \
-  static_assert(std::is_trivially_copyable_v<S> && std::is_standard_layout_v<S>);             \
-  static_assert(sizeof(S) % 4 == 0 && alignof(S) <= 8, #S " is made of aligned words");         \
-  static_assert(::tuff::FieldsFill(fields, sizeof(S)), #S ": a field is missing or padded");  \
-  inline constexpr ::tuff::FormatTable k##S##Table{#S, meaning, sizeof(S), fields}
+#define TUFF_FORMAT(S, fields, meaning)                                                      \
+  static_assert(std::is_trivially_copyable_v<S> && std::is_standard_layout_v<S>);            \
+  static_assert(sizeof(S) % 4 == 0 && alignof(S) <= 8, #S " is made of aligned words");      \
+  static_assert(::tuff::FieldsFill(fields, sizeof(S)), #S ": a field is missing or padded"); \
+  inline constexpr ::tuff::FormatTable k##S##Table { #S, meaning, sizeof(S), fields }
 
 /// `name: value` lines of the structure whose bytes begin at `bytes`, which holds >= table.size.
 std::string DecodeFields(const FormatTable& table, std::span<const std::byte> bytes);

@@ -30,14 +30,18 @@ struct OwnerWord {
 };
 
 inline constexpr Field kOwnerWordFields[] = {
-    TUFF_FIELD(OwnerWord, kind, Decimal, "0 free, 1 metadata, 2 tree node, 3 extent, 4 cached block, 5 batch log, 6 raw, 7 quarantined"),
+    TUFF_FIELD(OwnerWord, kind, Decimal,
+               "0 free, 1 metadata, 2 tree node, 3 extent, 4 cached block, 5 batch log, 6 raw, 7 "
+               "quarantined"),
     TUFF_FIELD(OwnerWord, order, Decimal, "the run is 2^order frames, aligned to its size"),
-    TUFF_FIELD(OwnerWord, check, Hex, "low byte of Mix64 over the word with this byte 0, mixed with the pfn"),
+    TUFF_FIELD(OwnerWord, check, Hex,
+               "low byte of Mix64 over the word with this byte 0, mixed with the pfn"),
     TUFF_FIELD(OwnerWord, reserved, Decimal, "0"),
     TUFF_FIELD(OwnerWord, object_id, Decimal, "the object that owns the run"),
 };
 TUFF_FORMAT(OwnerWord, kOwnerWordFields,
-            "One for each frame of a section, in pfn order, in the section's frame table. Changed by aligned 8-byte stores only.");
+            "One for each frame of a section, in pfn order, in the section's frame table. Changed "
+            "by aligned 8-byte stores only.");
 static_assert(sizeof(OwnerWord) == 8);
 
 constexpr uint8_t OwnerCheck(Pfn pfn, OwnerWord owner) {

@@ -4,10 +4,14 @@ namespace tuff {
 
 std::string_view GuardName(Guard guard) {
   switch (guard) {
-    case Guard::kAuto: return "auto";
-    case Guard::kPkey: return "pkey";
-    case Guard::kMprotect: return "mprotect";
-    case Guard::kNone: return "none";
+    case Guard::kAuto:
+      return "auto";
+    case Guard::kPkey:
+      return "pkey";
+    case Guard::kMprotect:
+      return "mprotect";
+    case Guard::kNone:
+      return "none";
   }
   return "?";
 }

@@ -89,8 +89,9 @@ class PkeyGuard final : public WriteGuard {
 Result<std::unique_ptr<WriteGuard>> MakePkeyGuard(const Medium& medium, std::byte* base) {
   const int key = ProcessKey();
   if (key < 0) {
-    return Status(Code::kNotSupported, "guard=pkey: this machine has no memory protection keys; "
-                                       "use guard=auto or guard=none");
+    return Status(Code::kNotSupported,
+                  "guard=pkey: this machine has no memory protection keys; "
+                  "use guard=auto or guard=none");
   }
   if (pkey_mprotect(base, medium.bytes(), PROT_READ | PROT_WRITE, key) != 0) {
     return Status(Code::kIo, fmt::format("guard=pkey: pkey_mprotect: {}", std::strerror(errno)));

@@ -30,7 +30,9 @@ struct LaneEntry {
 
 inline constexpr Field kLaneEntryFields[] = {
     TUFF_FIELD(LaneEntry, state, Decimal, "0: the lane is empty; else the entry's number"),
-    TUFF_FIELD(LaneEntry, checksum, Hex, "Checksum64 of the bytes behind this field and of the runs, seeded with state, lane and the pool's hash_seed"),
+    TUFF_FIELD(LaneEntry, checksum, Hex,
+               "Checksum64 of the bytes behind this field and of the runs, seeded with state, lane "
+               "and the pool's hash_seed"),
     TUFF_FIELD(LaneEntry, decider, Decimal, "1: the word at `place`; 2: the record at `place`"),
     TUFF_FIELD(LaneEntry, new_runs, Decimal, "runs that the change allocates"),
     TUFF_FIELD(LaneEntry, old_runs, Decimal, "runs that the change frees"),
@@ -43,7 +45,8 @@ inline constexpr Field kLaneEntryFields[] = {
     TUFF_FIELD(LaneEntry, object_id, Decimal, "object that is changed"),
 };
 TUFF_FORMAT(LaneEntry, kLaneEntryFields,
-            "Lies at the start of a lane's frame, followed by `new_runs` and then `old_runs` times LaneRun.");
+            "Lies at the start of a lane's frame, followed by `new_runs` and then `old_runs` times "
+            "LaneRun.");
 
 struct LaneRun {
   uint64_t pfn;

@@ -90,15 +90,16 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
   if (by_word) {
     const uint64_t word = Load64(base + entry.place);
     if (word != entry.new_value && word != entry.old_value) {
-      return Status(Code::kCorruption,
-                    fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
-                                "run 'tuff fsck'",
-                                domain.medium().path(), lane, entry.place));
+      return Status(
+          Code::kCorruption,
+          fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
+                      "run 'tuff fsck'",
+                      domain.medium().path(), lane, entry.place));
     }
     happened = word == entry.new_value;
   } else {
-    happened = record_check({base + entry.place, entry.record_bytes}, entry.record_seed,
-                            entry.new_value);
+    happened =
+        record_check({base + entry.place, entry.record_bytes}, entry.record_seed, entry.new_value);
   }
   for (const LaneRun& run : live.new_runs) {
     window.Store64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
@@ -198,6 +199,14 @@ Status Lanes::CheckEmpty(const PersistDomain& domain) {
 
 Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
                       const RecordCheck& record_check) {
+  {
+    // A killed process may have emptied a lane in the caches only: it must not come to life again.
+    WriteWindow window(domain);
+    for (unsigned lane = 0; lane < kLanes; lane++) {
+      TUFF_FLUSH("recover.12", window, LaneOffset(lane), 8);
+    }
+    if (Status s = TUFF_FENCE("recover.13", window); !s.ok()) return s;
+  }
   for (unsigned lane = 0; lane < kLanes; lane++) {
     LiveEntry live;
     const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);

@@ -35,9 +35,11 @@ void Limbo::Add(const Run* runs, size_t n) {
 
 void Limbo::Send(std::vector<Run> runs) {
   auto* batch = new Batch{this, std::move(runs)};
+  batches_.fetch_add(1, std::memory_order_relaxed);
   if (!RcuDefer(GraceOver, batch)) {  // no memory: wait among the incoming for the next try
     std::lock_guard lock(mutex_);
     incoming_.insert(incoming_.end(), batch->runs.begin(), batch->runs.end());
+    batches_.fetch_sub(1, std::memory_order_relaxed);
     delete batch;
   }
 }
@@ -45,6 +47,8 @@ void Limbo::Send(std::vector<Run> runs) {
 void Limbo::GraceOver(void* context) {
   std::unique_ptr<Batch> batch(static_cast<Batch*>(context));
   for (const Run& run : batch->runs) batch->limbo->Release(run);
+  // The last access: a limbo without batches may go.
+  batch->limbo->batches_.fetch_sub(1, std::memory_order_release);
 }
 
 void Limbo::Release(const Run& run) {
@@ -67,7 +71,8 @@ void Limbo::Release(const Run& run) {
 
 void Limbo::Unpin(Pfn head) {
   Descriptor& descriptor = memmap_.At(head);
-  if (descriptor.pins.load(std::memory_order_relaxed) > 1 || !descriptor.Has(Descriptor::kOnceMore)) {
+  if (descriptor.pins.load(std::memory_order_relaxed) > 1 ||
+      !descriptor.Has(Descriptor::kOnceMore)) {
     // Not the last pin of a run in limbo. The check is repeated by whoever reclaims.
     descriptor.pins.fetch_sub(1, std::memory_order_seq_cst);
     return;
@@ -76,8 +81,8 @@ void Limbo::Unpin(Pfn head) {
   {
     std::lock_guard lock(mutex_);
     if (descriptor.pins.fetch_sub(1, std::memory_order_seq_cst) != 1) return;
-    auto it = std::find_if(pinned_.begin(), pinned_.end(),
-                           [&](const Run& r) { return r.pfn == head; });
+    auto it =
+        std::find_if(pinned_.begin(), pinned_.end(), [&](const Run& r) { return r.pfn == head; });
     if (it == pinned_.end()) return;
     run = *it;
     pinned_.erase(it);
@@ -87,13 +92,17 @@ void Limbo::Unpin(Pfn head) {
 
 uint64_t Limbo::Reclaim() {
   const uint64_t before = released_.load();
+  std::lock_guard reclaim_lock(reclaim_mutex_);
   std::vector<Run> runs;
   {
     std::lock_guard lock(mutex_);
     runs.swap(incoming_);
   }
-  if (!runs.empty()) Send(std::move(runs));
-  RcuBarrier();
+  // Waiting here takes microseconds; a callback, and so a barrier, milliseconds.
+  if (!runs.empty()) RcuSynchronize();
+  for (const Run& run : runs) Release(run);
+  runs.clear();
+  if (batches_.load(std::memory_order_acquire) != 0) RcuBarrier();
   {
     std::lock_guard lock(mutex_);
     runs.swap(pinned_);

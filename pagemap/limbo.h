@@ -55,6 +55,8 @@ class Limbo {
   Counters& counters_;
   std::atomic<uint64_t> frames_{0};
   std::atomic<uint64_t> released_{0};
+  std::atomic<uint64_t> batches_{0};  // deferred and not yet done with
+  std::mutex reclaim_mutex_;          // who reclaims beside another waits for what that one frees
   std::mutex mutex_;
   std::vector<Run> incoming_;  // guarded by mutex_
   std::vector<Run> pinned_;    // guarded by mutex_: past their grace period

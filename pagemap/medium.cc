@@ -21,7 +21,8 @@ namespace {
 
 Status Pmem2Status(int error, const std::string& what, const std::string& path) {
   if (error == PMEM2_E_MAP_RANGE) {
-    return Status(Code::kCorruption, fmt::format("{}: file is smaller than what is to be mapped", path));
+    return Status(Code::kCorruption,
+                  fmt::format("{}: file is smaller than what is to be mapped", path));
   }
   // libpmem2 answers with -errno, or with a number of its own from -100000 down.
   if (error > -100000) return ErrnoStatus(-error, what, path);
@@ -30,16 +31,22 @@ Status Pmem2Status(int error, const std::string& what, const std::string& path) 
 
 Granularity FromPmem2(pmem2_granularity granularity) {
   switch (granularity) {
-    case PMEM2_GRANULARITY_BYTE: return Granularity::kByte;
-    case PMEM2_GRANULARITY_CACHE_LINE: return Granularity::kCacheLine;
-    default: return Granularity::kPage;
+    case PMEM2_GRANULARITY_BYTE:
+      return Granularity::kByte;
+    case PMEM2_GRANULARITY_CACHE_LINE:
+      return Granularity::kCacheLine;
+    default:
+      return Granularity::kPage;
   }
 }
 pmem2_granularity ToPmem2(Granularity granularity) {
   switch (granularity) {
-    case Granularity::kByte: return PMEM2_GRANULARITY_BYTE;
-    case Granularity::kCacheLine: return PMEM2_GRANULARITY_CACHE_LINE;
-    default: return PMEM2_GRANULARITY_PAGE;
+    case Granularity::kByte:
+      return PMEM2_GRANULARITY_BYTE;
+    case Granularity::kCacheLine:
+      return PMEM2_GRANULARITY_CACHE_LINE;
+    default:
+      return PMEM2_GRANULARITY_PAGE;
   }
 }
 
@@ -71,8 +78,8 @@ int FunctionsFor(Granularity granularity, Functions* functions) {
     pmem2_source* source = nullptr;
     int error = pmem2_source_from_anon(&source, sizeof(Page));
     if (error != 0) return error;
-    error = pmem2_map_from_existing(&maps[i], source, &pages[i], sizeof(Page),
-                                    ToPmem2(granularity));
+    error =
+        pmem2_map_from_existing(&maps[i], source, &pages[i], sizeof(Page), ToPmem2(granularity));
     pmem2_source_delete(&source);
     if (error != 0) return error;
   }
@@ -119,7 +126,8 @@ class Pmem2Medium final : public Medium {
     base_ = static_cast<std::byte*>(pmem2_map_get_address(map_));
     granularity_ = FromPmem2(pmem2_map_get_store_granularity(map_));
     medium_granularity_ = granularity_;
-    // libpmem2 obeys this variable; what the medium itself has is then unknown, so assume the least.
+    // libpmem2 obeys this variable; what the medium itself has is then unknown, so assume the
+    // least.
     const char* forced = std::getenv("PMEM2_FORCE_GRANULARITY");
     if (forced != nullptr && granularity_ != Granularity::kPage) {
       medium_granularity_ = Granularity::kPage;
@@ -164,7 +172,9 @@ Status ErrnoStatus(int error, const std::string& what, const std::string& path) 
   Code code = Code::kIo;
   std::string_view advice;
   switch (error) {
-    case ENOENT: code = Code::kNotFound; break;
+    case ENOENT:
+      code = Code::kNotFound;
+      break;
     case EACCES:
     case EPERM:
       code = Code::kPermission;
@@ -180,13 +190,20 @@ Status ErrnoStatus(int error, const std::string& what, const std::string& path) 
       code = Code::kNoSpace;
       advice = "; free some space or choose a smaller size";
       break;
-    case EEXIST: code = Code::kExists; break;
+    case EEXIST:
+      code = Code::kExists;
+      break;
     case EISDIR:
     case ENOTDIR:
     case ELOOP:
-    case ENAMETOOLONG: code = Code::kInvalidArgument; break;
-    case ENOMEM: code = Code::kNoMemory; break;
-    default: break;
+    case ENAMETOOLONG:
+      code = Code::kInvalidArgument;
+      break;
+    case ENOMEM:
+      code = Code::kNoMemory;
+      break;
+    default:
+      break;
   }
   return Status(code, fmt::format("{}: {}: {}{}", path, what, std::strerror(error), advice));
 }

@@ -122,7 +122,8 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   auto bytes = Medium::SizeOf(fd_, path_);
   if (!bytes.ok()) return bytes.TakeStatus();
   if (*bytes < kPoolSizeMin) {
-    return Status(Code::kCorruption, fmt::format("{}: not a tuff pool: only {} bytes", path_, *bytes));
+    return Status(Code::kCorruption,
+                  fmt::format("{}: not a tuff pool: only {} bytes", path_, *bytes));
   }
   // The superblocks say how much to map; so look at them through a mapping of their own.
   Result<SuperblockChoice> choice = [&]() -> Result<SuperblockChoice> {
@@ -140,8 +141,10 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
                     options.read_only ? "the other one is used" : "rewritten from the other one"));
   }
   if (options.read_only && !was_clean_) {
-    return Status(Code::kReadOnly, fmt::format("{}: was not closed cleanly; open it for writing once, so that it recovers",
-                                               path_));
+    return Status(
+        Code::kReadOnly,
+        fmt::format("{}: was not closed cleanly; open it for writing once, so that it recovers",
+                    path_));
   }
 
   auto medium = Medium::Map(fd_, path_, OffsetOf(superblock_.frames),
@@ -152,10 +155,10 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   domain_ = std::make_unique<PersistDomain>(std::move(*medium), std::move(*guard));
   const Medium& mapped = domain_->medium();
   if (!mapped.power_safe() && !options.read_only) {
-    Log(LogLevel::kWarning,
-        fmt::format("{}: granularity {} is forced on a medium of {}: a power failure may lose acknowledged writes",
-                    path_, GranularityName(mapped.granularity()),
-                    GranularityName(mapped.medium_granularity())));
+    Log(LogLevel::kWarning, fmt::format("{}: granularity {} is forced on a medium of {}: a power "
+                                        "failure may lose acknowledged writes",
+                                        path_, GranularityName(mapped.granularity()),
+                                        GranularityName(mapped.medium_granularity())));
   }
 
   superblock_.mount_nonce = Random64();
@@ -163,10 +166,14 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
     if (was_clean_) {  // or damage would look like the trace of a crash at the next try
       if (Status s = Lanes::CheckEmpty(*domain_); !s.ok()) return s;
     }
-    // Bytes of a killed process may be in the page cache only: believe nothing before they are safe.
-    if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
+    {
+      // Bytes of a killed process may be in the caches only: believe nothing before it is safe.
       WriteWindow window(*domain_);
-      TUFF_FLUSH("mount.3", window, 0, OffsetOf(frames()));
+      if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
+        TUFF_FLUSH("mount.3", window, 0, OffsetOf(frames()));
+      }
+      TUFF_FLUSH("mount.5", window, OffsetOf(kSuperblockPfn + static_cast<Pfn>(choice->best)),
+                 sizeof(Superblock));
       if (Status s = TUFF_FENCE("mount.4", window); !s.ok()) return s;
     }
     superblock_.mount_count++;
@@ -181,22 +188,25 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
     next_number_ = superblock_.number_limit;
     superblock_.number_limit += kNumbersReserved;
     number_limit_ = superblock_.number_limit;
-    if (Status s = WriteSuperblocks(*domain_, superblock_); !s.ok()) return s;
+    // The copy that is believed goes last: the other one may be torn.
+    if (Status s = WriteSuperblocks(*domain_, superblock_, 1 - choice->best); !s.ok()) return s;
     CRASH_POINT("mount.1");
-    if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), record_check); !s.ok()) return s;
-    CRASH_POINT("mount.2");
     if (!was_clean_) {
+      if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), record_check); !s.ok()) {
+        return s;
+      }
+      CRASH_POINT("mount.2");
       Log(LogLevel::kInfo, fmt::format("{}: recovered after a crash ({} lanes)", path_,
                                        counters().Sum(Counter::kLanesRecovered)));
     }
   }
 
-  const MemmapPlace place =
-      options.memmap.value_or(superblock_.memmap_place == 1 ? MemmapPlace::kDram : MemmapPlace::kPool);
+  const MemmapPlace place = options.memmap.value_or(
+      superblock_.memmap_place == 1 ? MemmapPlace::kDram : MemmapPlace::kPool);
   const uint64_t generation =
       (Mix64(superblock_.mount_count ^ Mix64(superblock_.mount_nonce)) | 2) & ~1ull;
-  auto memmap = Memmap::Make(*domain_, frames(), place, generation,
-                             IsSparse(fd_, OffsetOf(frames())));
+  auto memmap =
+      Memmap::Make(*domain_, frames(), place, generation, IsSparse(fd_, OffsetOf(frames())));
   if (!memmap.ok()) return memmap.TakeStatus();
   memmap_ = std::move(*memmap);
   allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());

@@ -46,9 +46,7 @@ class PageMap {
   /// True if the mount before this one was not closed.
   bool was_unclean() const { return !was_clean_; }
   /// True if a torn record may be the trace of a crash: one has happened since the last scrub.
-  bool crashed_since_scrub() const {
-    return (superblock_.state & kStateCrashedSinceScrub) != 0;
-  }
+  bool crashed_since_scrub() const { return (superblock_.state & kStateCrashedSinceScrub) != 0; }
   /// A moment's copy.
   Superblock superblock() const;
   const std::string& path() const { return path_; }
@@ -91,7 +89,8 @@ class PageMap {
   bool closed_ = true;  // until it is mounted
 
   mutable std::mutex superblock_mutex_;
-  // Guarded by superblock_mutex_; but frames, hash_seed and state are written by Mount and Close only.
+  // Guarded by superblock_mutex_; but frames, hash_seed and state are written by Mount and Close
+  // only.
   Superblock superblock_{};
   std::atomic<uint64_t> next_number_{0};
   std::atomic<uint64_t> number_limit_{0};

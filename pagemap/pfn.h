@@ -8,7 +8,8 @@
 
 namespace tuff {
 
-/// A frame's number: its byte offset in the pool >> kFrameShift. 0 (the superblock) stands for none.
+/// A frame's number: its byte offset in the pool >> kFrameShift. 0 (the superblock) stands for
+/// none.
 using Pfn = uint64_t;
 
 inline constexpr unsigned kFrameShift = 12;
@@ -32,8 +33,8 @@ inline constexpr Pfn kCatalogueAnchorPfn = 2;
 inline constexpr Pfn kLanesPfn = 64;
 inline constexpr unsigned kLanes = 64;  // frames, one for each concurrent writer
 
-inline constexpr uint64_t kFrameTableFrames = kSectionFrames * 8 / kFrameSize;  // 64
-inline constexpr uint64_t kDescriptorSize = 64;                                 // bytes
+inline constexpr uint64_t kFrameTableFrames = kSectionFrames * 8 / kFrameSize;            // 64
+inline constexpr uint64_t kDescriptorSize = 64;                                           // bytes
 inline constexpr uint64_t kMemmapFrames = kSectionFrames * kDescriptorSize / kFrameSize;  // 512
 static_assert(kMemmapFrames == kBlockFrames, "a section's memmap is one page block");
 

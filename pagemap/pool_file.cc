@@ -20,7 +20,8 @@
 namespace tuff {
 namespace {
 
-// Who holds the pool, as its superblock hints; a hint of an earlier boot or a dead process is stale.
+// Who holds the pool, as its superblock hints; a hint of an earlier boot or a dead process is
+// stale.
 std::string HolderHint(int fd) {
   Superblock sb;
   uint8_t boot[16];
@@ -43,8 +44,8 @@ std::string HolderHint(int fd) {
 Status LockPoolFile(int fd, const std::string& path, bool read_only) {
   if (flock(fd, (read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return Status();
   if (errno != EWOULDBLOCK) return ErrnoStatus(errno, "cannot lock", path);
-  return Status(Code::kLocked, fmt::format("{}: in use by {}; close it there first", path,
-                                           HolderHint(fd)));
+  return Status(Code::kLocked,
+                fmt::format("{}: in use by {}; close it there first", path, HolderHint(fd)));
 }
 
 Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
@@ -114,8 +115,9 @@ Result<int> CreatePoolFile(const std::string& path, const CreateOptions& options
   struct stat st {};
   if (stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) return OpenPoolFile(path, false);
   if (UsableFrames(options.size_bytes) < kSectionFramesMin || options.size_bytes < kPoolSizeMin) {
-    return Status(Code::kInvalidArgument, fmt::format("{}: a pool has at least {} bytes ({} asked for)",
-                                                      path, kPoolSizeMin, options.size_bytes));
+    return Status(Code::kInvalidArgument,
+                  fmt::format("{}: a pool has at least {} bytes ({} asked for)", path, kPoolSizeMin,
+                              options.size_bytes));
   }
   if (UsableFrames(options.size_bytes) >= (1ull << kPfnBits)) {
     return Status(Code::kInvalidArgument, fmt::format("{}: a pool has less than 4 PiB", path));

@@ -94,6 +94,11 @@ bool RcuDefer(void (*fn)(void*), void* context) {
   return true;
 }
 
+void RcuSynchronize() {
+  urcu_bp_synchronize_rcu();
+  TsanGraceOver();
+}
+
 void RcuBarrier() {
   {
     [[maybe_unused]] const TsanIgnore ignore;

@@ -5,7 +5,6 @@
 #include <cassert>
 #include <cstring>
 #include <utility>
-#include <utility>
 
 #include "pagemap/pfn.h"
 

@@ -14,8 +14,7 @@ size_t CountLessPlain(const uint64_t* words, size_t n, uint64_t x) {
 __attribute__((target("avx2"))) size_t CountLessAvx2(const uint64_t* words, size_t n, uint64_t x) {
   // AVX2 compares signed: shift both sides by 2^63.
   const __m256i bias = _mm256_set1_epi64x(INT64_MIN);
-  const __m256i wanted =
-      _mm256_xor_si256(_mm256_set1_epi64x(static_cast<int64_t>(x)), bias);
+  const __m256i wanted = _mm256_xor_si256(_mm256_set1_epi64x(static_cast<int64_t>(x)), bias);
   __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
                      _mm256_setzero_si256()};
   size_t i = 0;
@@ -27,8 +26,8 @@ __attribute__((target("avx2"))) size_t CountLessAvx2(const uint64_t* words, size
     }
   }
   for (; i + 4 <= n; i += 4) {
-    const __m256i v = _mm256_xor_si256(
-        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + i)), bias);
+    const __m256i v =
+        _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words + i)), bias);
     sums[0] = _mm256_sub_epi64(sums[0], _mm256_cmpgt_epi64(wanted, v));
   }
   const __m256i sum =
@@ -41,8 +40,7 @@ __attribute__((target("avx2"))) size_t CountLessAvx2(const uint64_t* words, size
 }
 
 using CountLessFn = size_t (*)(const uint64_t*, size_t, uint64_t);
-const CountLessFn count_less =
-    __builtin_cpu_supports("avx2") ? CountLessAvx2 : CountLessPlain;
+const CountLessFn count_less = __builtin_cpu_supports("avx2") ? CountLessAvx2 : CountLessPlain;
 
 }  // namespace
 

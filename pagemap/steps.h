@@ -34,9 +34,12 @@ class StepObserver {
   virtual ~StepObserver() = default;
   virtual void OnPoint(const Step&) {}
   /// `bytes` were stored at byte `offset` of the pool mapped at `base`.
-  virtual void OnStore(const std::byte* /*base*/, uint64_t /*offset*/, std::span<const std::byte>) {}
+  virtual void OnStore(const std::byte* /*base*/, uint64_t /*offset*/, std::span<const std::byte>) {
+  }
   /// Returns false to leave the flush or fence out: a mutant.
-  virtual bool OnFlush(const Step&, const std::byte* /*base*/, uint64_t /*offset*/, size_t) { return true; }
+  virtual bool OnFlush(const Step&, const std::byte* /*base*/, uint64_t /*offset*/, size_t) {
+    return true;
+  }
   virtual bool OnFence(const Step&, const std::byte* /*base*/) { return true; }
 };
 
@@ -57,20 +60,20 @@ inline void ReachStep(const Step& step) {
 
 // Defines the static Step `name`. Only in functions that are neither inline nor templates: the
 // linker section cannot hold copies that it may fold.
-#define TUFF_STEP(name, id_, kind_)                                                           \
-  static constexpr ::tuff::Step name{id_, __FILE__, __LINE__, ::tuff::StepKind::kind_};       \
+#define TUFF_STEP(name, id_, kind_)                                                     \
+  static constexpr ::tuff::Step name{id_, __FILE__, __LINE__, ::tuff::StepKind::kind_}; \
   static const ::tuff::Step* const name##_ptr __attribute__((section("tuff_steps"), used)) = &name
 
-#define CRASH_POINT(id_)                      \
-  do {                                        \
-    TUFF_STEP(step, id_, kCrashPoint);        \
-    ::tuff::internal::ReachStep(step);        \
+#define CRASH_POINT(id_)               \
+  do {                                 \
+    TUFF_STEP(step, id_, kCrashPoint); \
+    ::tuff::internal::ReachStep(step); \
   } while (0)
 
-#define SEQUENCE_POINT(id_)                   \
-  do {                                        \
-    TUFF_STEP(step, id_, kSequencePoint);     \
-    ::tuff::internal::ReachStep(step);        \
+#define SEQUENCE_POINT(id_)               \
+  do {                                    \
+    TUFF_STEP(step, id_, kSequencePoint); \
+    ::tuff::internal::ReachStep(step);    \
   } while (0)
 
 }  // namespace tuff

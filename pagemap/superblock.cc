@@ -32,14 +32,16 @@ bool HasMagic(const Superblock& copy) {
 
 Status CheckSupported(const Superblock& sb, const std::string& path, bool for_writing) {
   if (sb.feature_incompat & ~kKnownIncompat) {
-    return Status(Code::kNotSupported,
-                  fmt::format("{}: has incompatible features {:#x} that this tuff does not know; use a newer tuff",
-                              path, sb.feature_incompat & ~kKnownIncompat));
+    return Status(
+        Code::kNotSupported,
+        fmt::format(
+            "{}: has incompatible features {:#x} that this tuff does not know; use a newer tuff",
+            path, sb.feature_incompat & ~kKnownIncompat));
   }
   if (for_writing && (sb.feature_ro_compat & ~kKnownRoCompat)) {
-    return Status(Code::kNotSupported,
-                  fmt::format("{}: has features {:#x} that this tuff can only read; open it read-only or use a newer tuff",
-                              path, sb.feature_ro_compat & ~kKnownRoCompat));
+    return Status(Code::kNotSupported, fmt::format("{}: has features {:#x} that this tuff can only "
+                                                   "read; open it read-only or use a newer tuff",
+                                                   path, sb.feature_ro_compat & ~kKnownRoCompat));
   }
   return Status();
 }
@@ -47,13 +49,14 @@ Status CheckSupported(const Superblock& sb, const std::string& path, bool for_wr
 Status CheckGeometry(const Superblock& sb, uint64_t bytes, const std::string& path) {
   if (sb.frames < kSectionFramesMin || sb.frames >= (1ull << kPfnBits) ||
       sb.frames != UsableFrames(OffsetOf(sb.frames))) {
-    return Status(Code::kCorruption,
-                  fmt::format("{}: superblock names an impossible size of {} frames", path, sb.frames));
+    return Status(
+        Code::kCorruption,
+        fmt::format("{}: superblock names an impossible size of {} frames", path, sb.frames));
   }
   if (OffsetOf(sb.frames) > bytes) {
-    return Status(Code::kCorruption,
-                  fmt::format("{}: truncated: the superblock says {} bytes, there are {}; restore the file from a backup",
-                              path, OffsetOf(sb.frames), bytes));
+    return Status(Code::kCorruption, fmt::format("{}: truncated: the superblock says {} bytes, "
+                                                 "there are {}; restore the file from a backup",
+                                                 path, OffsetOf(sb.frames), bytes));
   }
   if (sb.number_limit == 0 || sb.number_limit >= (1ull << 56) || sb.memmap_place > 1 ||
       sb.next_object_id == 0) {
@@ -76,41 +79,47 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
     choice.copy_valid[i] = copy.checksum == SuperblockChecksum(copy);
   }
   if (!any_magic) {
-    return Status(Code::kCorruption,
-                  fmt::format("{}: not a tuff pool (no superblock); make one with 'tuff create'", path));
+    return Status(
+        Code::kCorruption,
+        fmt::format("{}: not a tuff pool (no superblock); make one with 'tuff create'", path));
   }
   // Another version may check itself in another way, so its number is looked at first.
   for (const Superblock& copy : copies) {
-    if (HasMagic(copy) && copy.format_version != kFormatVersion &&
+    // There is no version 0: that one was torn when the pool was made.
+    if (HasMagic(copy) && copy.format_version != kFormatVersion && copy.format_version != 0 &&
         !choice.copy_valid[0] && !choice.copy_valid[1]) {
-      return Status(Code::kNotSupported,
-                    fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it",
-                                path, copy.format_version, kFormatVersion));
+      return Status(
+          Code::kNotSupported,
+          fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it", path,
+                      copy.format_version, kFormatVersion));
     }
   }
   if (!choice.copy_valid[0] && !choice.copy_valid[1]) {
     return Status(Code::kCorruption,
                   fmt::format("{}: both superblocks are damaged (frames 0 and 1)", path));
   }
-  const int best = !choice.copy_valid[0]                                          ? 1
-                   : choice.copy_valid[1] && copies[1].sequence > copies[0].sequence ? 1
+  choice.best = !choice.copy_valid[0]                                             ? 1
+                : choice.copy_valid[1] && copies[1].sequence > copies[0].sequence ? 1
                                                                                   : 0;
-  choice.superblock = copies[best];
+  choice.superblock = copies[choice.best];
   if (choice.superblock.format_version != kFormatVersion) {
-    return Status(Code::kNotSupported,
-                  fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it",
-                              path, choice.superblock.format_version, kFormatVersion));
+    return Status(
+        Code::kNotSupported,
+        fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it", path,
+                    choice.superblock.format_version, kFormatVersion));
   }
   if (Status s = CheckSupported(choice.superblock, path, for_writing); !s.ok()) return s;
   if (Status s = CheckGeometry(choice.superblock, bytes, path); !s.ok()) return s;
   return choice;
 }
 
-Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock) {
+Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock, int first) {
   superblock.sequence++;
   superblock.checksum = SuperblockChecksum(superblock);
   WriteWindow window(domain);
-  for (Pfn pfn : {kSuperblockPfn, kMirrorPfn}) {
+  static_assert(kSuperblockPfn + 1 == kMirrorPfn);
+  for (const int copy : {first, 1 - first}) {
+    const Pfn pfn = kSuperblockPfn + static_cast<Pfn>(copy);
     window.Store(OffsetOf(pfn), &superblock, sizeof superblock);
     TUFF_FLUSH("super.1", window, OffsetOf(pfn), sizeof superblock);
     if (Status s = TUFF_FENCE("super.2", window); !s.ok()) return s;

@@ -13,6 +13,7 @@ namespace tuff {
 /// What a look at both copies found.
 struct SuperblockChoice {
   Superblock superblock;  // the valid copy with the higher sequence
+  int best;               // its number
   bool copy_valid[2];
 };
 
@@ -23,8 +24,9 @@ struct SuperblockChoice {
 Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
                                           const std::string& path, bool for_writing);
 
-/// Makes `superblock` durable in both copies, one after the other, with the next sequence.
-Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock);
+/// Makes `superblock` durable in both copies, one after the other, with the next sequence. Begins
+/// with copy `first`: the other one must be whole, and durable.
+Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock, int first = 0);
 
 /// Random bits from the kernel.
 uint64_t Random64();

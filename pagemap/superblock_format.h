@@ -9,8 +9,9 @@ inline constexpr char kSuperblockMagic[8] = {'t', 'u', 'f', 'f', 'p', 'o', 'o', 
 inline constexpr uint32_t kFormatVersion = 1;
 
 // Bits of Superblock::state. The numbers are permanent.
-inline constexpr uint64_t kStateClean = 1;              // closed cleanly
-inline constexpr uint64_t kStateCrashedSinceScrub = 2;  // sticky: opened after a crash, not scrubbed since
+inline constexpr uint64_t kStateClean = 1;  // closed cleanly
+inline constexpr uint64_t kStateCrashedSinceScrub =
+    2;                                           // sticky: opened after a crash, not scrubbed since
 inline constexpr uint64_t kStateEverForced = 4;  // sticky: used with a granularity its medium lacks
 
 // Bits of Superblock::mount_flags: the administrator's.
@@ -51,7 +52,8 @@ struct Superblock {
 inline constexpr Field kSuperblockFields[] = {
     TUFF_FIELD(Superblock, magic, Text, "`tuffpool`"),
     TUFF_FIELD(Superblock, checksum, Hex, "Checksum64 of the bytes behind this field, seed 0"),
-    TUFF_FIELD(Superblock, sequence, Decimal, "number of this write; the valid copy with the higher one counts"),
+    TUFF_FIELD(Superblock, sequence, Decimal,
+               "number of this write; the valid copy with the higher one counts"),
     TUFF_FIELD(Superblock, format_version, Decimal, "1"),
     TUFF_FIELD(Superblock, memmap_place, Decimal, "preferred place of the memmap: 0 pool, 1 dram"),
     TUFF_FIELD(Superblock, feature_compat, Hex, "features that any build may ignore"),
@@ -59,21 +61,29 @@ inline constexpr Field kSuperblockFields[] = {
     TUFF_FIELD(Superblock, feature_incompat, Hex, "features that a build must know to open"),
     TUFF_FIELD(Superblock, uuid, Bytes, "the pool's random name"),
     TUFF_FIELD(Superblock, frames, Decimal, "size in frames: whole page blocks"),
-    TUFF_FIELD(Superblock, hash_seed, Hex, "random; part of every checksum seed behind the superblock"),
+    TUFF_FIELD(Superblock, hash_seed, Hex,
+               "random; part of every checksum seed behind the superblock"),
     TUFF_FIELD(Superblock, state, Hex, "bit 0 clean, bit 1 crashed since scrub, bit 2 ever forced"),
-    TUFF_FIELD(Superblock, mount_flags, Hex, "administrator's: bit 0 allow_nomtime, bit 1 sync_on_suspend"),
-    TUFF_FIELD(Superblock, mount_count, Decimal, "mounts for writing so far; half of the mount generation"),
+    TUFF_FIELD(Superblock, mount_flags, Hex,
+               "administrator's: bit 0 allow_nomtime, bit 1 sync_on_suspend"),
+    TUFF_FIELD(Superblock, mount_count, Decimal,
+               "mounts for writing so far; half of the mount generation"),
     TUFF_FIELD(Superblock, mount_nonce, Hex, "random at each mount; the other half"),
-    TUFF_FIELD(Superblock, number_limit, Decimal, "sequence and node numbers below this may have been used"),
+    TUFF_FIELD(Superblock, number_limit, Decimal,
+               "sequence and node numbers below this may have been used"),
     TUFF_FIELD(Superblock, next_object_id, Decimal, "object ids below this may have been used"),
-    TUFF_FIELD(Superblock, writer_pid, Decimal, "hint: process that has the pool mounted; 0 when closed"),
+    TUFF_FIELD(Superblock, writer_pid, Decimal,
+               "hint: process that has the pool mounted; 0 when closed"),
     TUFF_FIELD(Superblock, boot_id, Bytes, "hint: the kernel boot that writer_pid belongs to"),
-    TUFF_FIELD(Superblock, device_id, Bytes, "hash of the device's id, 0 where the medium has none"),
-    TUFF_FIELD(Superblock, unsafe_shutdown_count, Decimal, "the device's, at the last mount; 0 where unknown"),
+    TUFF_FIELD(Superblock, device_id, Bytes,
+               "hash of the device's id, 0 where the medium has none"),
+    TUFF_FIELD(Superblock, unsafe_shutdown_count, Decimal,
+               "the device's, at the last mount; 0 where unknown"),
     TUFF_FIELD(Superblock, created_ns, Decimal, "time of creation, nanoseconds since the epoch"),
     TUFF_FIELD(Superblock, reserved, Bytes, "0"),
 };
-TUFF_FORMAT(Superblock, kSuperblockFields, "Lies at the start of frames 0 and 1; the rest of each frame is 0.");
+TUFF_FORMAT(Superblock, kSuperblockFields,
+            "Lies at the start of frames 0 and 1; the rest of each frame is 0.");
 static_assert(sizeof(Superblock) == 512, "the superblock is one sector");
 
 }  // namespace tuff

@@ -105,10 +105,10 @@ inline uint64_t Load64(const std::byte* at) {
     (window).Flush(step, offset, n);       \
   } while (0)
 // Everything this window has flushed is durable when the value is OK.
-#define TUFF_FENCE(id_, window)          \
-  [](::tuff::WriteWindow& w) {           \
-    TUFF_STEP(step, id_, kFence);        \
-    return w.Fence(step);                \
+#define TUFF_FENCE(id_, window)   \
+  [](::tuff::WriteWindow& w) {    \
+    TUFF_STEP(step, id_, kFence); \
+    return w.Fence(step);         \
   }(window)
 
 }  // namespace tuff

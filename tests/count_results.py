@@ -5,15 +5,11 @@
                                         lines for what ctest wrote
   count_results.py --sum FILE           sums such lines; the last line printed is
                                         "N passed, N failed, N skipped"; exit 1 if any failed
-  count_results.py --programs DIRECTORY reads ctest --show-only=json-v1; prints the programs in
-                                        DIRECTORY, as the build system names them
 
 A GoogleTest program counts with each of its cases, of which ctest itself knows nothing.
 """
 
 import collections
-import json
-import os
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -71,8 +67,8 @@ class Counts:
             self.add_googletest(name, output)
             if len(self.failed) == failed_before:  # a timeout, a leak: the program, not a case
                 failure = element.find("failure")
-                why = "failed" if failure is None else failure.get("message")
-                self.failed.append(f"{name}: {why}")
+                why = failure.get("message") if failure is not None else ""
+                self.failed.append(f"{name}: {why}" if why else name)
         else:
             skipped = element.find("skipped")
             why = "" if skipped is None else skipped.get("message")
@@ -110,21 +106,9 @@ def sum_up(path):
     return 1 if failed or passed == 0 else 0
 
 
-def programs(directory):
-    found = set()
-    for test in json.load(sys.stdin)["tests"]:
-        for word in test.get("command", [])[:1]:
-            relative = os.path.relpath(word, directory)
-            if not relative.startswith(".."):
-                found.add(relative)
-    print(" ".join(sorted(found)))
-
-
 def main():
     if sys.argv[1] == "--sum":
         return sum_up(sys.argv[2])
-    if sys.argv[1] == "--programs":
-        return programs(sys.argv[2])
     counts = Counts(sys.argv[1])
     for element in ElementTree.parse(sys.argv[2]).getroot().iter("testcase"):
         counts.add_test(element)

@@ -74,8 +74,9 @@ void InfoVerb::Declare(Command* command) {
   command->AddExample("tuff info /mnt/pmem/pool", "for people");
   command->AddExample("tuff info /mnt/pmem/pool --json | jq .was_clean", "for scripts");
   command->About(
-      "Describes a pool: its size, whether it was closed cleanly, and what is in force when it is "
-      "open: the granularity of durable writes, the write guard, where page descriptors live.");
+      "Describes a pool: its size, whether it was closed cleanly before, and what is in force in "
+      "this open: the granularity of durable writes, the write guard, where page descriptors live. "
+      "(An open for reading has nothing to guard and keeps descriptors in DRAM.)");
   DeclarePool(command, &pool_);
   command->Flag("--json", &json_, "Print one JSON object.");
   DeclareReadOptions(command, &pool_);

@@ -27,23 +27,21 @@ TEST_P(Threes, EveryStepOfA) {
     Client client_b(duel.arena().store(), duel.arena().clock(), "B");
     Client client_c(duel.arena().store(), duel.arena().clock(), "C");
     const Duel::Act act_c = duel.MakeThird(c);
-    Outcome c_outcome = Outcome::kFinished;
     {
       Scheduler scheduler;
       Actor& actor_a = scheduler.Add("A", [&] { duel.ActA(client_a); });
       Actor& actor_b = scheduler.Add("B", [&] { duel.ActB(client_b); });
       Actor& actor_c = scheduler.Add("C", [&] { act_c(client_c); });
-      Outcome outcome = Outcome::kBlocked;
-      while (outcome == Outcome::kBlocked) outcome = scheduler.RunTo(actor_a, stop);
-      EXPECT_EQ(outcome, Outcome::kParked);
+      EXPECT_EQ(scheduler.MustRunTo(actor_a, stop), Outcome::kParked);
       scheduler.RunOn(actor_b);
-      c_outcome = scheduler.RunOn(actor_c);
+      // Readers take no latch: they wait for nobody, but for a first touch.
+      const bool only_reads = c == What::kGet || c == What::kForward || c == What::kBackward;
+      if (only_reads) {
+        EXPECT_EQ(scheduler.MustFinish(actor_c), Outcome::kFinished);
+      } else {
+        scheduler.RunOn(actor_c);
+      }
       scheduler.JoinAll();
-    }
-    // Readers take no latch: they wait for nobody.
-    const bool only_reads = c == What::kGet || c == What::kForward || c == What::kBackward;
-    if (only_reads && a != What::kFirstTouch && b != What::kFirstTouch) {
-      EXPECT_EQ(c_outcome, Outcome::kFinished);
     }
     Judge(duel, {&client_a, &client_b, &client_c});
     graveyard.Bury(std::move(owned));
@@ -75,8 +73,8 @@ TEST(FirstTouch, OwnerWordMayGoWhileANodeIsVerified) {
       Scheduler scheduler;
       Actor& reads = scheduler.Add("reader", [&] { duel.ActB(reader); });
       Actor& splits = scheduler.Add("writer", [&] { duel.ActA(writer); });
-      ASSERT_EQ(scheduler.RunTo(reads, At("verify.1", nth)), Outcome::kParked);
-      EXPECT_EQ(scheduler.RunOn(splits), Outcome::kFinished);
+      ASSERT_EQ(scheduler.MustRunTo(reads, At("verify.1", nth)), Outcome::kParked);
+      EXPECT_EQ(scheduler.MustFinish(splits), Outcome::kFinished);
       EXPECT_GT(duel.arena().Count(Counter::kSplits), 0u);
       scheduler.JoinAll();
     }
@@ -174,8 +172,8 @@ TEST(FrameReuse, WaitersForAParentDoNotMeetANewNodeInItsFrame) {
     Actor& t1 = scheduler.Add("T1", [&] { EXPECT_OK(tree.ActLeft()); });
     Actor& t2 = scheduler.Add("T2", [&] { EXPECT_OK(tree.ActLog()); });
     Actor& t3 = scheduler.Add("T3", [&] { EXPECT_OK(tree.ActRight()); });
-    ASSERT_EQ(scheduler.RunTo(t1, At("smo.latch", 2)), Outcome::kParked);
-    ASSERT_EQ(scheduler.RunOn(t3), Outcome::kFinished);
+    ASSERT_EQ(scheduler.MustRunTo(t1, At("smo.latch", 2)), Outcome::kParked);
+    ASSERT_EQ(scheduler.MustFinish(t3), Outcome::kFinished);
     ASSERT_NE(root(), old_root);
     map.limbo().Reclaim();
     // Nothing is free but the old root's frames; where those still are waited for, others.

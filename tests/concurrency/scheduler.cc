@@ -125,6 +125,19 @@ Outcome Scheduler::RunTo(Actor& actor, const At& stop) {
   return Run(actor, std::make_unique<At>(stop));
 }
 
+Outcome Scheduler::MustRun(Actor& actor, const At* stop) {
+  const auto deadline = std::chrono::steady_clock::now() + kDeadlockAfter;
+  Outcome outcome = Outcome::kBlocked;
+  while (outcome == Outcome::kBlocked && std::chrono::steady_clock::now() < deadline) {
+    outcome = Run(actor, stop != nullptr ? std::make_unique<At>(*stop) : nullptr);
+  }
+  return outcome;
+}
+
+Outcome Scheduler::MustRunTo(Actor& actor, const At& stop) { return MustRun(actor, &stop); }
+
+Outcome Scheduler::MustFinish(Actor& actor) { return MustRun(actor, nullptr); }
+
 Outcome Scheduler::RunOn(Actor& actor) { return Run(actor, nullptr); }
 
 void Scheduler::JoinAll() {

@@ -87,6 +87,10 @@ class Scheduler : public StepObserver {
   void set_patience(int looks) { patience_ = looks; }
   /// Lets an actor run until it has ended or is blocked. It may be blocked now.
   Outcome RunOn(Actor& actor);
+  /// The same for an actor that nobody can block: it may be slow or asleep, but must get there.
+  /// kBlocked: it has not, for very long.
+  Outcome MustRunTo(Actor& actor, const At& stop);
+  Outcome MustFinish(Actor& actor);
   /// Lets all run, and waits for their ends. Ends the program if that does not come: a deadlock.
   void JoinAll();
 
@@ -97,6 +101,7 @@ class Scheduler : public StepObserver {
  private:
   friend class Actor;
   Outcome Run(Actor& actor, std::unique_ptr<At> stop);
+  Outcome MustRun(Actor& actor, const At* stop);
   static bool IsAsleep(const Actor& actor);
   [[noreturn]] void Deadlocked() const;
 

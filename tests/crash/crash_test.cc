@@ -20,6 +20,7 @@ TEST_P(CrashTest, All) {
     const auto start = std::chrono::steady_clock::now();
     const ExploreResult result = Explore(workload, GetParam(), dir.path(), options, &coverage);
     for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
+    std::fflush(stdout);
     fmt::print("{:<26} {:>7} images, {:>7} of them of the second level, {:.2f} s\n", workload.name,
                coverage.images - before, coverage.second_level_images - before2,
                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -41,20 +41,20 @@ class Machine {
     model_.Kill();
   }
 
-  /// The first line that is not on the medium as it is stored.
-  uint64_t DirtyLine() const { return *model_.dirty().begin(); }
-
   /// Nothing arrives on the medium that need not.
   void FailPower() {
     durable_ = Durable();
     model_ = NewModel();
   }
-  /// Of what was stored to the line, the first half arrives, and nothing else.
-  void FailPowerTearing(uint64_t offset) {
-    const MemoryModel::Line& line = model_.lines().at(offset);
-    ASSERT_GT(line.pending.size(), 1u);
-    durable_ =
-        WithLines(Durable(), {{offset, MemoryModel::AfterPrefix(line, line.pending.size() / 2)}});
+  /// Of what was stored to each line, the first half arrives, and nothing else.
+  void FailPowerTearing() {
+    CrashImage torn;
+    for (const uint64_t offset : model_.dirty()) {
+      const MemoryModel::Line& line = model_.lines().at(offset);
+      torn.emplace_back(offset, MemoryModel::AfterPrefix(line, line.pending.size() / 2));
+    }
+    ASSERT_FALSE(torn.empty());
+    durable_ = WithLines(Durable(), torn);
     model_ = NewModel();
   }
 
@@ -130,7 +130,7 @@ TEST(RegressionTest, OneSuperblockIsWholeWhenTheNextMountAfterAKillLosesPower) {
   machine.Run(fill);
   machine.Run({OpenOp()}, "super.2", 2);
   machine.Run({OpenOp()}, "super.2", 1);
-  machine.FailPowerTearing(machine.DirtyLine());
+  machine.FailPowerTearing();
   EXPECT_EQ(machine.Wrong(After({fill})), "");
 }
 
@@ -141,9 +141,9 @@ TEST(RegressionTest, OneSuperblockIsWholeWhenPowerFailsTwiceInARow) {
     Machine machine;
     machine.Run(fill);
     machine.Run({OpenOp()}, "super.2", 2);
-    machine.FailPowerTearing(OffsetOf(kMirrorPfn));
+    machine.FailPowerTearing();
     machine.Run({OpenOp()}, "super.2", nth);
-    machine.FailPowerTearing(machine.DirtyLine());
+    machine.FailPowerTearing();
     EXPECT_EQ(machine.Wrong(After({fill})), "");
   }
 }
@@ -152,7 +152,7 @@ TEST(RegressionTest, OneSuperblockIsWholeWhenPowerFailsTwiceInARow) {
 TEST(RegressionTest, ATornFirstSuperblockIsNotANewerFormat) {
   Machine machine;
   machine.Run(NewPool(), "super.2", 1);
-  machine.FailPowerTearing(OffsetOf(kSuperblockPfn));
+  machine.FailPowerTearing();
   EXPECT_EQ(machine.Wrong({}, true), "");
 }
 

@@ -48,7 +48,9 @@ TEST(CatalogueTest, StoresAreApart) {
   std::set<uint64_t> anchors;
   for (size_t i = 0; i < list->size(); i++) {
     const StoreInfo& info = (*list)[i];
-    if (i > 0) EXPECT_LT((*list)[i - 1].name, info.name);
+    if (i > 0) {
+      EXPECT_LT((*list)[i - 1].name, info.name);
+    }
     EXPECT_TRUE(ids.insert(info.object_id).second);
     EXPECT_TRUE(anchors.insert(info.anchor_pfn).second);
     EXPECT_GT(info.created_ns, 0u);

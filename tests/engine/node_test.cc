@@ -186,8 +186,12 @@ TEST(NodeTest, KeyHeadOrdersAsKeysDo) {
   for (int i = 0; i < 10000; i++) {
     const std::string a = random.Bytes(random.Below(12));
     const std::string b = random.Bytes(random.Below(12));
-    if (KeyHead(a) < KeyHead(b)) EXPECT_LT(a, b);
-    if (a < b) EXPECT_LE(KeyHead(a), KeyHead(b));
+    if (KeyHead(a) < KeyHead(b)) {
+      EXPECT_LT(a, b);
+    }
+    if (a < b) {
+      EXPECT_LE(KeyHead(a), KeyHead(b));
+    }
   }
 }
 

@@ -44,7 +44,9 @@ void CheckLeafPlan(const NodePlan& plan, const std::vector<RecordView>& records,
   if (split) {
     ASSERT_EQ(plan.parts[0].last, plan.parts[1].first);
     ASSERT_GT(plan.separator, low);
-    if (high) ASSERT_LT(plan.separator, *high);
+    if (high) {
+      ASSERT_LT(plan.separator, *high);
+    }
   }
   for (size_t i = 0; i < plan.parts.size(); i++) {
     const NodePlan::Part& part = plan.parts[i];
@@ -55,7 +57,9 @@ void CheckLeafPlan(const NodePlan& plan, const std::vector<RecordView>& records,
     const auto mine = std::span(records).subspan(part.first, part.last - part.first);
     for (const RecordView& record : mine) {
       ASSERT_GE(record.key, part_low);
-      if (part_high) ASSERT_LT(record.key, *part_high);
+      if (part_high) {
+        ASSERT_LT(record.key, *part_high);
+      }
     }
     const bool has_pending = pending.bytes > 0 && pending.key >= part_low &&
                              (!part_high || pending.key < *part_high);
@@ -212,7 +216,9 @@ TEST(PlanInnerTest, RandomChildrenAlwaysFit) {
       std::optional<std::string_view> part_high = high;
       if (!second && plan.parts.size() == 2) part_high = plan.separator;
       ASSERT_GE(mine.size(), plan.parts.size() == 2 ? 2u : 1u);
-      if (second) ASSERT_EQ(mine[0].low, plan.separator);
+      if (second) {
+        ASSERT_EQ(mine[0].low, plan.separator);
+      }
       ASSERT_LE(InnerBytes(mine, mine[0].low, part_high), kFrameSize << part.order);
       std::vector<uint64_t> node(kNodeBytesMax / 8, ~0ull);
       auto* const at = reinterpret_cast<std::byte*>(node.data());

@@ -353,9 +353,13 @@ run info pool --read-only; code 6; error 'pool'
 run get pool killed 00000; code 0; error 'warning: pool: was not closed cleanly; recovered'
 out_has '0{100}'
 is_clean pool; ok info pool --read-only
+# Names of stores that are more than one write to standard output takes.
+for i in {100..450}; do
+  printf 'VERSION=3\nformat=print\ndatabase=%s%0240d\nHEADER=END\nDATA=END\n' "$i" 0
+done | { run load pool --all; code 0; }
 begin_load killed; kill -9 "$loader"; wait "$loader" 2>/dev/null; exec 9>&-
-# Recovering opens the pool for writing: here it must not become standard output.
-cp pool unclean; "$tuff" dump unclean many >&- 2>err; rc=$?; code 7; ok scan unclean many
+# Recovering opens the pool for writing: its descriptor must not be that of standard output.
+cp pool unclean; "$tuff" stores unclean >&- 2>err; rc=$?; code 7; ok scan unclean many
 for guard in mprotect none; do
   cp pool unclean; run info unclean --json --guard $guard; out_has "\"guard\":\"$guard\""
 done
@@ -402,6 +406,7 @@ run get pool scan a --guard=brick; code 2; error 'is not one of auto, pkey, mpro
 run get pool scan a --granularity=bit; code 2; error 'is not one of byte, cache-line, page'
 ok info dram --json; out_has '"ever_forced":false'
 if grep -q '"medium_granularity":"page"' out; then
+  run create forced --size 16M --granularity=byte; code 0; error '^tuff create: warning: '
   for granularity in byte cache-line; do
     run put dram s k v --granularity=$granularity; code 0; error '^tuff put: warning: '
     run info dram --json --granularity=$granularity

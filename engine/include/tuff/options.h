@@ -17,7 +17,8 @@ enum class Granularity : uint8_t {
 };
 std::string_view GranularityName(Granularity granularity);
 
-/// How persistent bytes are guarded against stray stores. See docs/architecture.md, "The write guard".
+/// How persistent bytes are guarded against stray stores. See docs/architecture.md, "The write
+/// guard".
 enum class Guard : uint8_t {
   kAuto,      ///< kPkey where the CPU has protection keys, else kNone
   kPkey,      ///< memory protection keys; NotSupported where there are none
@@ -38,7 +39,8 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
 using LogCallback = std::function<void(LogLevel, std::string_view line)>;
 
 struct OpenOptions {
-  /// Neither write to the pool nor take it from other readers. The pool must have been closed cleanly.
+  /// Neither write to the pool nor take it from other readers. The pool must have been closed
+  /// cleanly.
   bool read_only = false;
   /// Use this granularity instead of the one the medium has. Unless the medium is at least as good,
   /// a power failure may then lose acknowledged writes; the pool keeps a mark of it for ever.

@@ -7,7 +7,8 @@
 //
 // One process at a time writes a pool (an flock(2) on the file); any number may open a cleanly
 // closed one read-only.
-// Thread-safety: all functions but Close may be called from any thread; Close must be the last call.
+// Thread-safety: all functions but Close may be called from any thread; Close must be the last
+// call.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +43,9 @@ struct PoolInfo {
   uint64_t sections = 0;
   uint64_t mount_count = 0;
   bool read_only = false;
-  bool was_clean = false;             ///< closed cleanly before this mount
+  bool was_clean = false;  ///< closed cleanly before this mount
   bool crashed_since_scrub = false;
-  bool ever_forced = false;           ///< once used with a granularity its medium does not have
+  bool ever_forced = false;  ///< once used with a granularity its medium does not have
   Granularity granularity = Granularity::kPage;         ///< in force
   Granularity medium_granularity = Granularity::kPage;  ///< what the medium has
   Guard guard = Guard::kNone;                           ///< in force
@@ -57,15 +58,18 @@ class Pool {
   /// Makes a new pool and opens it. An existing file is never touched (Exists); a character device
   /// (devdax) is taken if it does not hold a pool already.
   /// Errors: InvalidArgument (size), Exists, NoSpace, Permission, Io.
-  static Result<std::unique_ptr<Pool>> Create(const std::string& path, const CreateOptions& options);
+  static Result<std::unique_ptr<Pool>> Create(const std::string& path,
+                                              const CreateOptions& options);
 
   /// Opens a pool, after a crash too; costs the same at any size.
   /// Errors: NotFound, Locked, Permission, Corruption (not a pool, truncated, both superblocks
   /// bad), NotSupported (format version, unknown incompatible feature), Io.
-  static Result<std::unique_ptr<Pool>> Open(const std::string& path, const OpenOptions& options = {});
+  static Result<std::unique_ptr<Pool>> Open(const std::string& path,
+                                            const OpenOptions& options = {});
 
   /// Closes cleanly. Busy, and nothing done, while iterators or pinned values live. The destructor
-  /// closes too, if Close was not called, and then aborts in debug builds on live iterators or pins.
+  /// closes too, if Close was not called, and then aborts in debug builds on live iterators or
+  /// pins.
   Status Close();
   ~Pool();
   Pool(const Pool&) = delete;

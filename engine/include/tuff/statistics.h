@@ -22,9 +22,9 @@ struct Statistics {
 
   // Structure.
   uint64_t consolidations = 0;
-  uint64_t splits = 0;        ///< of leaves
+  uint64_t splits = 0;  ///< of leaves
   uint64_t inner_splits = 0;
-  uint64_t merges = 0;        ///< of leaves
+  uint64_t merges = 0;  ///< of leaves
   uint64_t inner_merges = 0;
   uint64_t root_growths = 0;
   uint64_t root_shrinks = 0;
