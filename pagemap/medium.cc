@@ -115,7 +115,7 @@ class Pmem2Medium final : public Medium {
     pmem2_config_set_required_store_granularity(config_, PMEM2_GRANULARITY_PAGE);
     pmem2_config_set_protection(config_,
                                 read_only_ ? PMEM2_PROT_READ : PMEM2_PROT_READ | PMEM2_PROT_WRITE);
-    for (uint64_t reserve = kReserveBytes; reserve >= bytes; reserve /= 2) {
+    for (uint64_t reserve = options.reserve ? kReserveBytes : 0; reserve >= bytes; reserve /= 2) {
       if (pmem2_vm_reservation_new(&reservation_, nullptr, reserve) == 0) break;
       reservation_ = nullptr;
     }

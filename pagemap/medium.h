@@ -21,6 +21,9 @@ class Medium {
   struct Options {
     bool read_only = false;
     std::optional<Granularity> force;  // instead of the medium's own
+    /// Reserve addresses to grow into. libpmem2 1.12 does not give back 1 GiB of each reservation
+    /// (addresses only), so only what can grow asks for it.
+    bool reserve = true;
   };
 
   /// Maps the first `bytes` (a multiple of the frame size) of `fd`, inside address space reserved

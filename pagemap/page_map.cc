@@ -51,7 +51,8 @@ Status FormatPool(int fd, const std::string& path, const CreateOptions& options,
   if (frames < kSectionFramesMin) {
     return Status(Code::kInvalidArgument, fmt::format("{}: too small for a pool", path));
   }
-  auto medium = Medium::Map(fd, path, OffsetOf(frames), {false, options.open.force_granularity});
+  auto medium =
+      Medium::Map(fd, path, OffsetOf(frames), {false, options.open.force_granularity, false});
   if (!medium.ok()) return medium.TakeStatus();
   auto guard = WriteGuard::Make(options.open.guard, **medium);
   if (!guard.ok()) return guard.TakeStatus();
@@ -91,7 +92,7 @@ Status PageMap::Create(const std::string& path, const CreateOptions& options,
   if (!bytes.ok()) {
     s = bytes.TakeStatus();
   } else if (is_device) {
-    auto old = Medium::Map(*fd, path, kHeadBytes, {true, std::nullopt});
+    auto old = Medium::Map(*fd, path, kHeadBytes, {true, std::nullopt, false});
     if (!old.ok()) {
       s = old.TakeStatus();
     } else if (ChooseSuperblock((*old)->base(), *bytes, path, false).ok()) {
@@ -127,7 +128,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   }
   // The superblocks say how much to map; so look at them through a mapping of their own.
   Result<SuperblockChoice> choice = [&]() -> Result<SuperblockChoice> {
-    auto head = Medium::Map(fd_, path_, kHeadBytes, {true, std::nullopt});
+    auto head = Medium::Map(fd_, path_, kHeadBytes, {true, std::nullopt, false});
     if (!head.ok()) return head.TakeStatus();
     return ChooseSuperblock((*head)->base(), *bytes, path_, !options.read_only);
   }();
@@ -148,7 +149,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   }
 
   auto medium = Medium::Map(fd_, path_, OffsetOf(superblock_.frames),
-                            {options.read_only, options.force_granularity});
+                            {options.read_only, options.force_granularity, !options.read_only});
   if (!medium.ok()) return medium.TakeStatus();
   auto guard = WriteGuard::Make(options.guard, **medium);
   if (!guard.ok()) return guard.TakeStatus();

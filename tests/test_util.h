@@ -30,10 +30,10 @@
 #define EXPECT_OK(expression) EXPECT_EQ(::tuff::test::Show(expression), "ok")
 #define ASSERT_OK(expression) ASSERT_EQ(::tuff::test::Show(expression), "ok")
 // The code of a Status or Result<T>.
-#define EXPECT_CODE(expression, wanted)                              \
-  do {                                                               \
+#define EXPECT_CODE(expression, wanted)                                    \
+  do {                                                                     \
     const ::tuff::Status code_status = ::tuff::test::AsStatus(expression); \
-    EXPECT_EQ(code_status.code(), wanted) << code_status.ToString(); \
+    EXPECT_EQ(code_status.code(), wanted) << code_status.ToString();       \
   } while (0)
 
 namespace tuff::test {

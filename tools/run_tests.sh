@@ -50,11 +50,15 @@ step() {
   return "$status"
 }
 
+# Says what is built outright: quickstart.sh may have configured the directory for less.
+configure() {
+  local bench=ON
+  case $1 in asan | tsan) bench=OFF ;; esac
+  cmake --preset "$1" -DTUFF_BUILD_TESTS=ON -DTUFF_BUILD_BENCH=$bench "${launcher[@]}"
+}
+
 configure_and_build() {
-  local preset=$1
-  shift
-  cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON "${launcher[@]}" &&
-    cmake --build "build/$preset" -j "$jobs" -- "$@"
+  configure "$1" && cmake --build "build/$1" -j "$jobs" -- "${@:2}"
 }
 
 # run_ctest PRESET [OPTIONS]: every failing test's output is shown.
@@ -80,7 +84,7 @@ stage() {
 # Builds the programs of the tests with one label only.
 stage_of_label() {
   local preset=$1 label=$2 programs
-  step "$preset-configure" cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON "${launcher[@]}" || return
+  step "$preset-configure" configure "$preset" || return
   # A test is named as its program.
   programs=$(ctest --test-dir "build/$preset" -L "$label" -N | sed -n 's/^ *Test *#[0-9]*: //p')
   # shellcheck disable=SC2086  # one word for each program

@@ -33,15 +33,21 @@ class Perturber : public StepObserver {
 
  private:
   void Perturb() {
-    if (one_in_ == 0) return;
+    if (one_in_ == 0 || yields_.load(std::memory_order_relaxed) >= kYieldsMax) return;
     // A number for each step that anybody passes: no shared generator, no lock.
     Random random(seed_ + steps_.fetch_add(1, std::memory_order_relaxed) * 0x9e3779b9);
-    if (random.OneIn(one_in_)) sched_yield();
+    if (!random.OneIn(one_in_)) return;
+    yields_.fetch_add(1, std::memory_order_relaxed);
+    sched_yield();
   }
+
+  // On a busy machine a yield may cost milliseconds.
+  static constexpr uint64_t kYieldsMax = 4000;
 
   const uint64_t seed_;
   const uint64_t one_in_;
   std::atomic<uint64_t> steps_{0};
+  std::atomic<uint64_t> yields_{0};
 };
 
 }  // namespace tuff::test

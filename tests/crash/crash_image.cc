@@ -15,8 +15,6 @@ constexpr size_t kExhaustiveLines = 8;
 constexpr unsigned kSamples = 16;
 constexpr unsigned kPartialsPerLine = 4;
 
-bool IsMemmapFrame(Pfn pfn) { return (pfn & (kSectionFrames - 1)) >> kBlockShift == 1; }
-
 bool IsZeroFrame(const std::byte* at) {
   static const SparseImage::Frame zeros{};
   return std::memcmp(at, zeros.data(), kFrameSize) == 0;
@@ -144,21 +142,13 @@ void VisitManyLines(Builder& builder, Counted& visit) {
 
 }  // namespace
 
-SparseImage SparseImage::OfMapping(const std::byte* base, uint64_t bytes, uint64_t garbage_seed) {
+SparseImage SparseImage::OfMapping(const std::byte* base, uint64_t bytes) {
   SparseImage image(bytes);
-  Random garbage(garbage_seed);
   for (Pfn pfn = 0; pfn < bytes >> kFrameShift; pfn++) {
     const std::byte* const at = base + OffsetOf(pfn);
-    if (IsZeroFrame(at)) continue;
+    if (IsMemmapFrame(pfn) || IsZeroFrame(at)) continue;
     auto frame = std::make_shared<Frame>();
-    if (IsMemmapFrame(pfn)) {
-      for (size_t i = 0; i < kFrameSize; i += 8) {
-        const uint64_t word = garbage.Next();
-        std::memcpy(frame->data() + i, &word, 8);
-      }
-    } else {
-      std::memcpy(frame->data(), at, kFrameSize);
-    }
+    std::memcpy(frame->data(), at, kFrameSize);
     image.frames_[pfn] = std::move(frame);
   }
   return image;

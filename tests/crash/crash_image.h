@@ -18,19 +18,22 @@
 
 namespace tuff::test {
 
+/// True for the frames whose contents do not outlive a mount.
+constexpr bool IsMemmapFrame(Pfn pfn) { return (pfn & (kSectionFrames - 1)) >> kBlockShift == 1; }
+
 /// A pool's bytes; frames of zeros are not kept.
 class SparseImage {
  public:
   using Frame = std::array<std::byte, kFrameSize>;
   using Line = MemoryModel::LineBytes;
 
-  /// Of an open pool's mapping. The memmap's frames, whose contents no mount may rely on, are
-  /// replaced by garbage where they were in use.
-  static SparseImage OfMapping(const std::byte* base, uint64_t bytes, uint64_t garbage_seed);
+  /// Of an open pool's mapping, without the memmap, which is volatile.
+  static SparseImage OfMapping(const std::byte* base, uint64_t bytes);
   /// All zeros.
   explicit SparseImage(uint64_t bytes = 0) : bytes_(bytes) {}
 
   uint64_t bytes() const { return bytes_; }
+  const std::map<Pfn, std::shared_ptr<Frame>>& frames() const { return frames_; }
   Line LineAt(uint64_t offset) const;
   void SetLine(uint64_t offset, const Line& line);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "tests/crash/image_file.h"
 #include "tests/crash/recording.h"
 
 namespace tuff::test {
@@ -105,7 +106,7 @@ class Explorer {
       : workload_(workload),
         granularity_(granularity),
         work_path_(directory + "/work"),
-        image_path_(directory + "/image"),
+        image_file_(directory + "/image", kPoolSizeMin),
         options_(options),
         coverage_(coverage) {}
 
@@ -147,8 +148,8 @@ class Explorer {
       operation.effect(contents);
     }
     const PageMap& map = PoolTestPeer::Map(*session->pool);
-    *base = SparseImage::OfMapping(PoolTestPeer::Map(*session->pool).base(), OffsetOf(map.frames()),
-                                   options_.seed);
+    *base =
+        SparseImage::OfMapping(PoolTestPeer::Map(*session->pool).base(), OffsetOf(map.frames()));
     return Status();
   }
 
@@ -170,12 +171,10 @@ class Explorer {
   // Examines one image; what was found in it is returned if it is a good pool.
   std::optional<Contents> ExamineImage(const std::string& name, const SparseImage& image,
                                        const Moment& moment, bool write_much) {
-    if (!image.WriteTo(image_path_)) {
-      Fail(name, fmt::format("cannot write {}: {}", image_path_, std::strerror(errno)));
-      return std::nullopt;
-    }
-    const Examination found =
-        Examine(image_path_, moment.legal, {granularity_, moment.may_be_no_pool, write_much});
+    image_file_.Load(image);
+    const ImageFile::Watch watch(image_file_);
+    const Examination found = Examine(image_file_.path(), moment.legal,
+                                      {granularity_, moment.may_be_no_pool, write_much});
     if (!found.problem.empty()) {
       Fail(name,
            fmt::format("crash at {} (event {}): {}", moment.id == nullptr ? "return" : moment.id,
@@ -307,7 +306,7 @@ class Explorer {
   const Workload& workload_;
   const Granularity granularity_;
   const std::string work_path_;
-  const std::string image_path_;
+  ImageFile image_file_;
   const ExploreOptions& options_;
   Coverage* const coverage_;
   ExploreResult result_;

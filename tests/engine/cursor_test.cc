@@ -53,9 +53,17 @@ TEST(CursorTest, Bounds) {
     all.push_back(Number(2 * i));
     ASSERT_OK(fixture.store().Put(all.back(), std::string(50, 'v')));
   }
-  for (const auto& [from, to] : std::vector<std::pair<int, int>>{
-           {0, 1000}, {100, 200}, {101, 201}, {100, 100}, {200, 100}, {998, 999}, {999, 1001},
-           {-5, 1}, {0, 0}, {-5, -1}, {1500, 1600}}) {
+  for (const auto& [from, to] : std::vector<std::pair<int, int>>{{0, 1000},
+                                                                 {100, 200},
+                                                                 {101, 201},
+                                                                 {100, 100},
+                                                                 {200, 100},
+                                                                 {998, 999},
+                                                                 {999, 1001},
+                                                                 {-5, 1},
+                                                                 {0, 0},
+                                                                 {-5, -1},
+                                                                 {1500, 1600}}) {
     SCOPED_TRACE(std::to_string(from) + " to " + std::to_string(to));
     ReadOptions options;
     options.lower_bound = Number(from);
@@ -91,10 +99,10 @@ TEST(CursorTest, Prefixes) {
       }
     }
   }
-  for (const std::string& prefix : {std::string(), std::string("a"), std::string("a\xff"),
-                                    std::string("\xff"), std::string("\xff\xff"),
-                                    std::string("\xff\xff\xff"), std::string("c"),
-                                    std::string("a\0", 2), std::string("\xfe\xff")}) {
+  for (const std::string& prefix :
+       {std::string(), std::string("a"), std::string("a\xff"), std::string("\xff"),
+        std::string("\xff\xff"), std::string("\xff\xff\xff"), std::string("c"),
+        std::string("a\0", 2), std::string("\xfe\xff")}) {
     ReadOptions options;
     options.prefix = prefix;
     std::vector<std::string> expected;

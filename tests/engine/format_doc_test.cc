@@ -18,7 +18,7 @@ namespace tuff::test {
 namespace {
 
 constexpr const FormatTable* kTables[] = {
-    &kSuperblockTable,   &kOwnerWordTable,  &kLaneEntryTable, &kLaneRunTable,       &kAnchorTable,
+    &kSuperblockTable,     &kOwnerWordTable,  &kLaneEntryTable, &kLaneRunTable,      &kAnchorTable,
     &kCatalogueEntryTable, &kNodeHeaderTable, &kInnerSlotTable, &kRecordHeaderTable,
 };
 

@@ -14,8 +14,10 @@ std::string MakeKey(KeyShape shape, uint64_t i) {
   };
   Random hash(i * 2 + 1);
   switch (shape) {
-    case KeyShape::kRandom16: return hash.Bytes(16);
-    case KeyShape::kSequential: return big_endian(i);
+    case KeyShape::kRandom16:
+      return hash.Bytes(16);
+    case KeyShape::kSequential:
+      return big_endian(i);
     case KeyShape::kCommonPrefix: {
       std::string key = "a common prefix, longer than a key head:";
       key += fmt::format("{:03}", i % 1000);
@@ -42,10 +44,17 @@ std::string MakeKey(KeyShape shape, uint64_t i) {
 std::string MakeValue(ValueShape shape, size_t key_bytes, Random& random) {
   size_t n = 0;
   switch (shape) {
-    case ValueShape::kEmpty: break;
-    case ValueShape::kSmall: n = random.Below(24); break;
-    case ValueShape::k100: n = 100; break;
-    case ValueShape::k1000: n = 1000; break;
+    case ValueShape::kEmpty:
+      break;
+    case ValueShape::kSmall:
+      n = random.Below(24);
+      break;
+    case ValueShape::k100:
+      n = 100;
+      break;
+    case ValueShape::k1000:
+      n = 1000;
+      break;
     case ValueShape::kMixed:
       if (random.OneIn(200)) {
         n = ValueSizeMax(key_bytes) - (random.OneIn(2) ? 0 : random.Below(4000));

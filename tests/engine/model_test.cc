@@ -14,18 +14,35 @@ constexpr Granularity kPage = Granularity::kPage;
 
 constexpr ModelConfig kConfigs[] = {
     {.name = "Random16", .live_max = 20000, .share = 25},
-    {.name = "Sequential100", .keys = KeyShape::kSequential, .values = ValueShape::k100,
-     .live_max = 20000, .share = 20},
-    {.name = "CommonPrefixEmptyDram", .keys = KeyShape::kCommonPrefix,
-     .values = ValueShape::kEmpty, .memmap = MemmapPlace::kDram, .live_max = 20000, .share = 15},
-    {.name = "AnyLengthMixed", .keys = KeyShape::kAnyLength, .values = ValueShape::kMixed,
-     .live_max = 10000, .share = 12},
+    {.name = "Sequential100",
+     .keys = KeyShape::kSequential,
+     .values = ValueShape::k100,
+     .live_max = 20000,
+     .share = 20},
+    {.name = "CommonPrefixEmptyDram",
+     .keys = KeyShape::kCommonPrefix,
+     .values = ValueShape::kEmpty,
+     .memmap = MemmapPlace::kDram,
+     .live_max = 20000,
+     .share = 15},
+    {.name = "AnyLengthMixed",
+     .keys = KeyShape::kAnyLength,
+     .values = ValueShape::kMixed,
+     .live_max = 10000,
+     .share = 12},
     {.name = "Random16Of1000", .values = ValueShape::k1000, .live_max = 8000, .share = 8},
-    {.name = "LongSeparators", .keys = KeyShape::kLongSeparators, .values = ValueShape::kSmall,
-     .live_max = 8000, .share = 5},
+    {.name = "LongSeparators",
+     .keys = KeyShape::kLongSeparators,
+     .values = ValueShape::kSmall,
+     .live_max = 8000,
+     .share = 5},
     {.name = "Random16Page", .granularity = kPage, .live_max = 10000, .share = 10},
-    {.name = "AnyLengthMixedPage", .keys = KeyShape::kAnyLength, .values = ValueShape::kMixed,
-     .granularity = kPage, .live_max = 5000, .share = 3},
+    {.name = "AnyLengthMixedPage",
+     .keys = KeyShape::kAnyLength,
+     .values = ValueShape::kMixed,
+     .granularity = kPage,
+     .live_max = 5000,
+     .share = 3},
     {.name = "Random16Mprotect", .guard = Guard::kMprotect, .live_max = 2000, .share = 2},
 };
 
@@ -66,8 +83,10 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ModelTest, testing::ValuesIn(kConfigs),
 
 // Up to a tree of four levels and down to nothing, in order, in reverse and at random.
 TEST(ModelDepthTest, GrowsToFourLevelsAndShrinks) {
-  ModelConfig config{.name = "Depth", .keys = KeyShape::kLongSeparators,
-                     .values = ValueShape::kEmpty, .pool_bytes = 160ull << 20};
+  ModelConfig config{.name = "Depth",
+                     .keys = KeyShape::kLongSeparators,
+                     .values = ValueShape::kEmpty,
+                     .pool_bytes = 160ull << 20};
   config.live_max = 32000;
   Model model(config, 4);
   ASSERT_TRUE(model.fixture().is_open());
@@ -116,13 +135,22 @@ TEST(ModelDepthTest, GrowsToFourLevelsAndShrinks) {
 
 constexpr ModelConfig kFullConfigs[] = {
     {.name = "Random16", .values = ValueShape::k100, .pool_bytes = kPoolSizeMin},
-    {.name = "Random16Page", .values = ValueShape::k100, .granularity = kPage,
+    {.name = "Random16Page",
+     .values = ValueShape::k100,
+     .granularity = kPage,
      .pool_bytes = kPoolSizeMin},
-    {.name = "Sequential", .keys = KeyShape::kSequential, .values = ValueShape::kSmall,
+    {.name = "Sequential",
+     .keys = KeyShape::kSequential,
+     .values = ValueShape::kSmall,
      .pool_bytes = kPoolSizeMin},
-    {.name = "Mixed", .keys = KeyShape::kAnyLength, .values = ValueShape::kMixed,
-     .granularity = kLine, .pool_bytes = 20ull << 20},
-    {.name = "LongSeparators", .keys = KeyShape::kLongSeparators, .values = ValueShape::kSmall,
+    {.name = "Mixed",
+     .keys = KeyShape::kAnyLength,
+     .values = ValueShape::kMixed,
+     .granularity = kLine,
+     .pool_bytes = 20ull << 20},
+    {.name = "LongSeparators",
+     .keys = KeyShape::kLongSeparators,
+     .values = ValueShape::kSmall,
      .pool_bytes = kPoolSizeMin},
 };
 

@@ -48,8 +48,8 @@ TEST(NodeTest, EveryFlippedBitOfAnInnerNodeIsRejected) {
 TEST(NodeTest, WrongPlaceOrOwnerIsRejected) {
   TestNode leaf = TestNode::Leaf({"a"}, "", std::nullopt);
   EXPECT_OK(leaf.Verify());
-  EXPECT_TRUE(VerifyNode(NodeView(leaf.bytes(), kTestPfn + 1), kTestSeed, kTestObject)
-                  .IsCorruption());
+  EXPECT_TRUE(
+      VerifyNode(NodeView(leaf.bytes(), kTestPfn + 1), kTestSeed, kTestObject).IsCorruption());
   EXPECT_TRUE(VerifyNode(leaf.view(), kTestSeed + 1, kTestObject).IsCorruption());
   EXPECT_TRUE(VerifyNode(leaf.view(), kTestSeed, kTestObject + 1).IsCorruption());
 }
@@ -109,10 +109,9 @@ TEST(NodeTest, HostileTablesAreRejected) {
 TEST(NodeTest, LeafLowerBound) {
   const std::vector<std::string> keys = {std::string("a"), std::string("a\0", 2), "aa", "b", "bb"};
   TestNode leaf = TestNode::Leaf(keys, "", std::nullopt);
-  for (const std::string& key :
-       {std::string("A"), std::string("a"), std::string("a\0", 2), std::string("a\0\0", 3),
-        std::string("aa"), std::string("ab"), std::string("b"), std::string("bb"),
-        std::string("c")}) {
+  for (const std::string& key : {std::string("A"), std::string("a"), std::string("a\0", 2),
+                                 std::string("a\0\0", 3), std::string("aa"), std::string("ab"),
+                                 std::string("b"), std::string("bb"), std::string("c")}) {
     const auto expected = std::lower_bound(keys.begin(), keys.end(), key) - keys.begin();
     EXPECT_EQ(leaf.view().LowerBound(key), expected) << key;
   }
@@ -138,11 +137,13 @@ void CheckChildIndex(const std::set<std::string>& separators, std::string_view l
   }
   for (const std::string& probe : probes) {
     if (probe < low || (high && probe >= *high)) continue;
-    const auto at = static_cast<size_t>(std::upper_bound(lows.begin() + 1, lows.end(), probe) -
-                                        lows.begin()) - 1;
+    const auto at =
+        static_cast<size_t>(std::upper_bound(lows.begin() + 1, lows.end(), probe) - lows.begin()) -
+        1;
     EXPECT_EQ(node.ChildIndex(probe), at);
-    const auto before = static_cast<size_t>(std::lower_bound(lows.begin() + 1, lows.end(), probe) -
-                                            lows.begin()) - 1;
+    const auto before =
+        static_cast<size_t>(std::lower_bound(lows.begin() + 1, lows.end(), probe) - lows.begin()) -
+        1;
     EXPECT_EQ(node.ChildIndexBefore(probe), before);
   }
   for (size_t i = 0; i < node.separators(); i++) {

@@ -61,8 +61,8 @@ void CheckLeafPlan(const NodePlan& plan, const std::vector<RecordView>& records,
         ASSERT_LT(record.key, *part_high);
       }
     }
-    const bool has_pending = pending.bytes > 0 && pending.key >= part_low &&
-                             (!part_high || pending.key < *part_high);
+    const bool has_pending =
+        pending.bytes > 0 && pending.key >= part_low && (!part_high || pending.key < *part_high);
     const size_t bytes = LeafBaseBytes(mine, part_low, part_high);
     ASSERT_LE(bytes + (has_pending ? pending.bytes : 0), kFrameSize << part.order);
     std::vector<uint64_t> node(kNodeBytesMax / 8, ~0ull);
@@ -90,7 +90,7 @@ struct Lengths {
 
 TEST(PlanLeafTest, RandomRecordsAlwaysFit) {
   Random random(17);
-  const Lengths shapes[] = {{16, 100, false}, {16, 0, false},   {1000, 20, false},
+  const Lengths shapes[] = {{16, 100, false},    {16, 0, false},   {1000, 20, false},
                             {1024, 15000, true}, {8, 16000, true}, {300, 1000, true}};
   for (int round = 0; round < 1500; round++) {
     const Lengths& shape = shapes[round % std::size(shapes)];
@@ -116,7 +116,7 @@ TEST(PlanLeafTest, RandomRecordsAlwaysFit) {
 
     PendingRecord pending;
     const int where = static_cast<int>(random.Below(4));
-    std::string key = where == 0 && n > 0 ? wanted[random.Below(n)].first  // an overwrite
+    std::string key = where == 0 && n > 0   ? wanted[random.Below(n)].first  // an overwrite
                       : where == 1 && n > 0 ? wanted[n - 1].first.substr(0, 1000) + "\xff\xff"
                                             : random.Bytes(1 + random.Below(shape.key_max));
     pending.key = key;

@@ -230,8 +230,8 @@ void WriteLane(const std::string& path, unsigned lane, LaneEntry entry,
     std::memcpy(bytes.data() + sizeof entry, runs.data(), runs.size() * sizeof(LaneRun));
   }
   constexpr size_t kFrom = offsetof(LaneEntry, decider);
-  entry.checksum = Checksum64(bytes.data() + kFrom, bytes.size() - kFrom,
-                              hash_seed ^ Mix64(entry.state + lane));
+  entry.checksum =
+      Checksum64(bytes.data() + kFrom, bytes.size() - kFrom, hash_seed ^ Mix64(entry.state + lane));
   std::memcpy(bytes.data(), &entry, sizeof entry);
   WriteAt(path, OffsetOf(kLanesPfn + lane), bytes);
 }
@@ -275,18 +275,17 @@ TEST_F(OpenDamageTest, HostileLanesAreRefused) {
     EXPECT_CODE(pool, Code::kCorruption);
     EXPECT_TRUE(Contains(pool.status(), "lane 5")) << pool.status().ToString();
   };
-  for (const uint64_t place : {OffsetOf(frames), ~uint64_t{7}, uint64_t{sane.place + 4}, uint64_t{0},
-                               OffsetOf(kLanesPfn), OffsetOf(FrameTablePfn(0))}) {
+  for (const uint64_t place : {OffsetOf(frames), ~uint64_t{7}, uint64_t{sane.place + 4},
+                               uint64_t{0}, OffsetOf(kLanesPfn), OffsetOf(FrameTablePfn(0))}) {
     SCOPED_TRACE(place);
     LaneEntry entry = sane;
     entry.place = place;
     expect_refused(entry, {});
   }
-  for (const LaneRun& run :
-       {LaneRun{frames, PackOwner(frames, FrameKind::kTreeNode, 0, 17)},
-        LaneRun{~0ull, PackOwner(~0ull, FrameKind::kTreeNode, 0, 17)},
-        LaneRun{kLanesPfn, PackOwner(kLanesPfn, FrameKind::kTreeNode, 0, 17)},
-        LaneRun{root, 0}, LaneRun{root, good_run.owner ^ 1}}) {
+  for (const LaneRun& run : {LaneRun{frames, PackOwner(frames, FrameKind::kTreeNode, 0, 17)},
+                             LaneRun{~0ull, PackOwner(~0ull, FrameKind::kTreeNode, 0, 17)},
+                             LaneRun{kLanesPfn, PackOwner(kLanesPfn, FrameKind::kTreeNode, 0, 17)},
+                             LaneRun{root, 0}, LaneRun{root, good_run.owner ^ 1}}) {
     SCOPED_TRACE(run.pfn);
     LaneEntry entry = sane;
     entry.new_runs = 1;
@@ -361,8 +360,8 @@ TEST_F(OpenDamageTest, ChildWord) {
   // The root's last child words: to a frame outside, into a table, to a node of another level.
   const uint64_t root = RootOffset(fixture_.store());
   const uint64_t place = ReadStruct<NodeHeader>(path(), root).base_end * 8ull + root;
-  for (const uint64_t word : {~uint64_t{0}, PackChild(kLanesPfn, 1), PackChild(root >> kFrameShift, 0),
-                              uint64_t{0}}) {
+  for (const uint64_t word :
+       {~uint64_t{0}, PackChild(kLanesPfn, 1), PackChild(root >> kFrameShift, 0), uint64_t{0}}) {
     SCOPED_TRACE(word);
     const auto before = ReadStruct<uint64_t>(path(), place);
     fixture_.Tamper([&](const std::string& at) { WriteStruct(at, place, word); });
@@ -392,8 +391,8 @@ TEST_F(OpenDamageTest, Anchor) {
 }
 
 TEST_F(OpenDamageTest, Catalogue) {
-  const Pfn root = ChildPfn(ReadStruct<uint64_t>(
-      path(), OffsetOf(kCatalogueAnchorPfn) + offsetof(struct Anchor, root)));
+  const Pfn root = ChildPfn(
+      ReadStruct<uint64_t>(path(), OffsetOf(kCatalogueAnchorPfn) + offsetof(struct Anchor, root)));
   fixture_.Close();
   FlipByte(path(), OffsetOf(root) + offsetof(NodeHeader, number));
   {

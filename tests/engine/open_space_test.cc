@@ -66,15 +66,14 @@ TEST_P(SparsePoolTest, PutSaysNoSpace) {
   EXPECT_EQ(Problems(**pool), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds, SparsePoolTest,
-    testing::Values(std::pair(Granularity::kCacheLine, MemmapPlace::kPool),
-                    std::pair(Granularity::kCacheLine, MemmapPlace::kDram),
-                    std::pair(Granularity::kPage, MemmapPlace::kDram)),
-    [](const auto& info) {
-      return std::string(GranularityName(info.param.first)).substr(0, 4) +
-             (info.param.second == MemmapPlace::kPool ? "Pool" : "Dram");
-    });
+INSTANTIATE_TEST_SUITE_P(Kinds, SparsePoolTest,
+                         testing::Values(std::pair(Granularity::kCacheLine, MemmapPlace::kPool),
+                                         std::pair(Granularity::kCacheLine, MemmapPlace::kDram),
+                                         std::pair(Granularity::kPage, MemmapPlace::kDram)),
+                         [](const auto& info) {
+                           return std::string(GranularityName(info.param.first)).substr(0, 4) +
+                                  (info.param.second == MemmapPlace::kPool ? "Pool" : "Dram");
+                         });
 
 }  // namespace
 }  // namespace tuff::test

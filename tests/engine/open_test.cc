@@ -28,9 +28,7 @@ class OpenTest : public testing::Test {
     ASSERT_OK((*store)->Put("key", "value"));
     ASSERT_OK((*pool)->Close());
   }
-  void MakeFile(const std::string& content) {
-    std::ofstream(path(), std::ios::binary) << content;
-  }
+  void MakeFile(const std::string& content) { std::ofstream(path(), std::ios::binary) << content; }
   // Opens, and looks whether the record is there.
   static void ExpectUsable(const std::string& at, const OpenOptions& options = {}) {
     auto pool = Pool::Open(at, options);
@@ -42,9 +40,7 @@ class OpenTest : public testing::Test {
     EXPECT_EQ(value, "value");
   }
   // For another user: everybody may look into the directory.
-  void OpenDirectory() {
-    ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
-  }
+  void OpenDirectory() { ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0); }
 
   TempDir dir_;
 };

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "pagemap/checksum.h"
-#include "pagemap/superblock_format.h"
 #include "pagemap/pfn.h"
+#include "pagemap/superblock_format.h"
 #include "tests/test_util.h"
 
 namespace tuff::test {

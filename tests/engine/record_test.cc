@@ -64,10 +64,10 @@ TEST(RecordTest, EveryFlippedBitIsNoticed) {
 
 TEST(RecordTest, RecordIsThereWantsItsSequenceAndLength) {
   auto bytes = Encoded("key", "value");
-  EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size(), kSeed,
-                             PackSequence(43, RecordType::kPut)));
-  EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size(), kSeed,
-                             PackSequence(42, RecordType::kDelete)));
+  EXPECT_FALSE(
+      RecordIsThere(bytes.data(), bytes.size(), kSeed, PackSequence(43, RecordType::kPut)));
+  EXPECT_FALSE(
+      RecordIsThere(bytes.data(), bytes.size(), kSeed, PackSequence(42, RecordType::kDelete)));
   EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size() - 8, kSeed, kSequence));
   bytes.resize(bytes.size() + 8);
   EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size(), kSeed, kSequence));
