@@ -101,7 +101,7 @@ Status Catalogue::Load() {
     if (!ParseCatalogueRecord(cursor.key(), cursor.value(), &info)) {
       return Status(
           Code::kCorruption,
-          fmt::format("{}: a catalogue record is malformed; run 'tuff fsck'", map_.path()));
+          fmt::format("{}: a catalogue record is malformed; restore a backup", map_.path()));
     }
     by_name.emplace(info.name, info);
   }
@@ -121,9 +121,9 @@ Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   auto id = map_.NextObjectId();
   if (!id.ok()) return id.TakeStatus();
-  ObjectInfo info{std::string(name), *id, kind, map_.allocator().Allocate(0, AllocFor::kGrow)};
+  ObjectInfo info{std::string(name), *id, kind, map_.allocator().Allocate(0, AllocFor::kGrowth)};
   if (info.anchor == 0 && map_.limbo().Reclaim() > 0) {
-    info.anchor = map_.allocator().Allocate(0, AllocFor::kGrow);
+    info.anchor = map_.allocator().Allocate(0, AllocFor::kGrowth);
   }
   if (info.anchor == 0) {
     return Status(Code::kNoSpace, fmt::format("{}: the pool is full", map_.path()));

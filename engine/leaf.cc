@@ -13,6 +13,9 @@ bool IsZero(const std::byte* from, const std::byte* to) {
   return std::all_of(from, to, [](std::byte b) { return b == std::byte{0}; });
 }
 
+uint8_t KeyUnits(size_t key_bytes) { return static_cast<uint8_t>(Pad8(key_bytes) / 8); }
+static_assert(kKeySizeMax / 8 <= 255);
+
 }  // namespace
 
 size_t Leaf::TailOffset(size_t i) const {
@@ -99,15 +102,17 @@ bool Leaf::HasRoom(size_t bytes) const {
 
 bool Leaf::HasRoomForPut(size_t key_bytes, size_t bytes) const {
   // And for the fence key of a split behind the last record.
-  const size_t spare = ShrinkRoom(key_bytes, tail_count() + 1) + Pad8(key_bytes) + 8;
+  const size_t longest = std::max(size_t{head_.tail_key_max} * 8, key_bytes);
+  const size_t spare = ShrinkRoom(longest, tail_count() + 1) + Pad8(key_bytes) + 8;
   return HasRoom(bytes + spare);
 }
 
-void Leaf::Publish(size_t offset, size_t bytes, uint8_t fingerprint) {
+void Leaf::Publish(std::string_view key, size_t offset, size_t bytes) {
   const size_t i = head_.tail_count.load(std::memory_order_relaxed);
   Descriptor& descriptor = TailDescriptor(i);
   descriptor.tail_offset[i % Descriptor::kTailSlots] = static_cast<uint16_t>(offset / 8);
-  descriptor.tail_fingerprint[i % Descriptor::kTailSlots] = fingerprint;
+  descriptor.tail_fingerprint[i % Descriptor::kTailSlots] = Fingerprint(key);
+  head_.tail_key_max = std::max(head_.tail_key_max, KeyUnits(key.size()));
   head_.tail_end = static_cast<uint16_t>((offset + bytes) / 8);
   head_.tail_count.store(static_cast<uint16_t>(i + 1), std::memory_order_release);
   AssertState();
@@ -131,6 +136,11 @@ void Leaf::AssertState() const {
 
 void Leaf::ResetTail(Descriptor& head, const NodeView& node) {
   head.tail_end = node.header().base_end;
+  head.tail_key_max = 0;
+  RecordView record;
+  for (size_t i = 0; node.is_leaf() && i < node.count() && node.BaseRecord(i, &record); i++) {
+    head.tail_key_max = std::max(head.tail_key_max, KeyUnits(record.key.size()));
+  }
   head.tail_count.store(0, std::memory_order_release);
 }
 
@@ -151,7 +161,7 @@ Status Leaf::BuildTail() {
   size_t at = node_.base_end();
   bool torn = false;
   uint64_t last_sequence = node_.header().sequence_max;
-  std::vector<std::pair<RecordView, uint8_t>> records;
+  std::vector<RecordView> records;
   while (!IsZero(node_.data() + at, end)) {
     RecordView record;
     const bool whole = ParseRecord(node_.data(), at, node_.bytes(), &record) &&
@@ -159,7 +169,7 @@ Status Leaf::BuildTail() {
                        SequenceOf(record.sequence_and_type) > last_sequence &&
                        node_.Covers(record.key);
     if (whole) {
-      records.emplace_back(record, Fingerprint(record.key));
+      records.push_back(record);
       last_sequence = SequenceOf(record.sequence_and_type);
       at += record.bytes;
       continue;
@@ -181,9 +191,7 @@ Status Leaf::BuildTail() {
     if (Status s = TUFF_FENCE("tail.3", window); !s.ok()) return s;
     CRASH_POINT("tail.4");
   }
-  for (const auto& [record, fingerprint] : records) {
-    Publish(record.offset, record.bytes, fingerprint);
-  }
+  for (const RecordView& record : records) Publish(record.key, record.offset, record.bytes);
   head_.Set(Descriptor::kTailBuilt | (torn ? Descriptor::kTornTail : 0));
   map_.counters().Add(Counter::kTailsBuilt);
   return Status();

@@ -46,13 +46,13 @@ class Leaf {
   Status BuildTail();
   /// True if a record of `bytes` bytes fits the log.
   bool HasRoom(size_t bytes) const;
-  /// The same for a put, which leaves room for the deletes of a full pool (see ShrinkRoom).
+  /// The same for a put, which leaves room for a delete in a full pool (see ShrinkRoom).
   bool HasRoomForPut(size_t key_bytes, size_t bytes) const;
   size_t tail_end() const { return size_t{head_.tail_end} * 8; }
   /// Cuts off what a crash has torn, durably. REQUIRES: tail_built().
   Status CutTornTail();
   /// Shows a durable record to readers.
-  void Publish(size_t offset, size_t bytes, uint8_t fingerprint);
+  void Publish(std::string_view key, size_t offset, size_t bytes);
 
   /// Makes the descriptors those of a new leaf or inner node without a log. Under the latch.
   static void ResetTail(Descriptor& head, const NodeView& node);

@@ -72,7 +72,8 @@ uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed
 }
 
 Status NodeDamage(Pfn pfn, const std::string& reason) {
-  return Status(Code::kCorruption, fmt::format("pfn {}: {}; run 'tuff fsck'", pfn, reason));
+  return Status(Code::kCorruption,
+                fmt::format("pfn {}: {}; save what 'tuff dump' can read", pfn, reason));
 }
 
 namespace {

@@ -188,16 +188,17 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
   NodePlan plan;
   const size_t n = records.size();
   const size_t one = LeafBaseBytes(records, low, high);
+  size_t longest_key = pending.key.size();
+  for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
   if (pending.shrinking) {
     for (unsigned order = 0; order <= kNodeOrderMax; order++) {
-      if (one + pending.bytes > kFrameSize << order) continue;
+      if (one + std::max(pending.bytes, RecordBytes(longest_key, 0)) > kFrameSize << order)
+        continue;
       plan.parts = {{0, n, order}};
       return plan;
     }
   }
-  size_t longest_key = pending.key.size();
-  for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
-  const size_t spare = pending.shrinking ? 0 : ShrinkRoom(longest_key, 1);
+  const size_t spare = ShrinkRoom(longest_key, 1);
   const size_t elements = std::max<size_t>(1, n + (pending.bytes > 0 ? 1 : 0));
   const size_t average = (TotalBytes(records) + pending.bytes) / elements;
 

@@ -63,8 +63,8 @@ struct PendingRecord {
 };
 
 /// What a leaf with `logged` logged records keeps free of puts, so that it can be rewritten in a
-/// node of its own size together with the delete of a key of `key_bytes` bytes: each logged record
-/// may become one of the base, and costs a fingerprint and a slot there.
+/// node of its own size together with any delete: each logged record may become one of the base,
+/// and costs a fingerprint and a slot there. `key_bytes` is the length of its longest key.
 constexpr size_t ShrinkRoom(size_t key_bytes, size_t logged) {
   return RecordBytes(key_bytes, 0) + 3 * logged + 16;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "pagemap/rcu.h"
@@ -30,15 +31,28 @@ std::string_view Restructure::Keep(std::string_view text) {
   return {at, text.size()};
 }
 
+// One node for one of at least its size, on the same level, is an exchange: it needs no more space
+// in the end. So a full pool still takes deletes, and overwrites that need no split.
+AllocFor Restructure::PurposeOf(const NodeIdentity& id) const {
+  const auto pays = [&](const NodeView& node) {
+    return node.level() == id.level && node.order() >= id.order;
+  };
+  const auto owes = [&](const auto& node) { return node->level == id.level; };
+  const bool exchange = std::count_if(fresh_.begin(), fresh_.end(), owes) <
+                        std::count_if(old_.begin(), old_.end(), pays);
+  return exchange ? AllocFor::kExchange : AllocFor::kGrowth;
+}
+
 // Takes frames for a new node and bears it: latched, with descriptors of its own.
 Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
   auto fresh = std::make_unique<NewNode>();
   fresh->order = id->order;
+  fresh->level = id->level;
   fresh->bytes = std::make_unique_for_overwrite<std::byte[]>(kFrameSize << id->order);
   id->object_id = tree_.object_id();
   id->number = map_.NextNumber();
   if (id->number == 0) return map_.domain().CheckWritable();
-  id->pfn = map_.allocator().Allocate(id->order, purpose_);
+  id->pfn = map_.allocator().Allocate(id->order, PurposeOf(*id));
   if (id->pfn == 0) {
     return Status(
         Code::kNoSpace,
@@ -169,9 +183,14 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       both.insert(right ? both.begin() : both.end(), records.begin(), records.end());
       const auto both_low = right ? low : other.low();
       const auto both_high = right ? HighOf(other) : high;
-      // With room for its log, or it would be split again at once.
-      if (s.ok()) plan = PlanLeaf(both, both_low, both_high, {pending.key, pending.bytes});
-      if (!s.ok() || plan.parts.size() != 1) {
+      // With room for its log, or it would be split again at once; but never for more space.
+      const size_t frames = (1ull << node.order()) + (1ull << other.order());
+      const auto plan_is_smaller = [&](bool shrinking) {
+        plan = PlanLeaf(both, both_low, both_high, {pending.key, pending.bytes, shrinking});
+        return plan.parts.size() == 1 && 1ull << plan.parts[0].order < frames;
+      };
+      const bool deleting = pending.shrinking || pending.bytes == 0;
+      if (!s.ok() || (!plan_is_smaller(false) && !(deleting && plan_is_smaller(true)))) {
         map_.memmap().At(other.pfn()).latch.Unlock();
         continue;
       }

@@ -26,8 +26,7 @@ namespace tuff {
 
 class Restructure {
  public:
-  Restructure(Tree& tree, unsigned lane, AllocFor purpose)
-      : tree_(tree), map_(tree.map()), lane_(lane), purpose_(purpose) {
+  Restructure(Tree& tree, unsigned lane) : tree_(tree), map_(tree.map()), lane_(lane) {
     old_.reserve(4 * (kLevelMax + 1));  // taking over a latch must not fail
     other_.reserve(2);
   }
@@ -67,6 +66,7 @@ class Restructure {
   struct NewNode {
     NodeView node;  // in the pool; its bytes are written at F1
     unsigned order = 0;
+    unsigned level = 0;
     std::unique_ptr<std::byte[]> bytes;
   };
   // One level's change: `old_count` adjacent nodes are replaced by `fresh`.
@@ -87,6 +87,7 @@ class Restructure {
   bool LatchNeighbour(const NodeView& node, bool right, NodeView* neighbour);
   /// The latched parent of level.old[0]; empty if that is the root: then the anchor is latched.
   Status LatchParent(const Level& level, NodeView* parent);
+  AllocFor PurposeOf(const NodeIdentity& id) const;
   Status AddNode(NodeIdentity* id, NewNode** node);
   void Seal(NewNode& node);
   Status AddLeaf(const NodePlan::Part& part, std::span<const RecordView> records,
@@ -107,7 +108,6 @@ class Restructure {
   Tree& tree_;
   PageMap& map_;
   const unsigned lane_;
-  const AllocFor purpose_;
   std::vector<std::unique_ptr<NewNode>> fresh_;
   std::vector<NodeView> old_;  // latched; obsolete once committed
   std::vector<Latch*> other_;  // latches of the node whose word is swung, or the anchor

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "engine/restructure.h"
 #include "pagemap/rcu.h"
@@ -10,8 +12,11 @@
 namespace tuff {
 namespace {
 
-// Attempts at room in a full pool: each waits for what is in limbo.
+// Attempts at room in a full pool: each waits for what is in limbo. A delete goes on as long as a
+// thread may reasonably take that holds what the reserve is owed.
 constexpr int kReclaimTries = 4;
+constexpr int kReclaimTriesOfDelete = 200;
+constexpr auto kReclaimPause = std::chrono::microseconds(100);
 
 // A leaf with more records than this is not thin: it was written to hold at least 16.
 constexpr size_t kThinRecords = 8;
@@ -195,18 +200,18 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
   }
 }
 
-Status Tree::MakeRoot(unsigned lane, AllocFor purpose) {
+Status Tree::MakeRoot(unsigned lane) {
   Latch& latch = anchor_latch();
   latch.Lock();
   if (root_word() != 0) {  // another thread was first
     latch.Unlock();
     return Status();
   }
-  Restructure change(*this, lane, purpose);
+  Restructure change(*this, lane);
   return change.MakeRoot();
 }
 
-Status Tree::LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, NodeView* leaf) {
+Status Tree::LatchLeaf(std::string_view key, unsigned lane, NodeView* leaf) {
   for (;;) {
     uint64_t number = 0;
     {
@@ -215,7 +220,7 @@ Status Tree::LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, No
       if (leaf->data() != nullptr) number = leaf->number();
     }
     if (leaf->data() == nullptr) {
-      if (Status s = MakeRoot(lane, purpose); !s.ok()) return s;
+      if (Status s = MakeRoot(lane); !s.ok()) return s;
       continue;
     }
     SEQUENCE_POINT("put.latch");
@@ -245,7 +250,6 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
   std::byte* const scratch = RecordScratch();
   const size_t bytes = EncodeRecord(scratch, key, value, PackSequence(number, type),
                                     RecordSeed(map_.hash_seed(), node.number(), offset));
-  const uint8_t fingerprint = Fingerprint(key);
   const uint64_t place = OffsetOf(node.pfn()) + offset;
   Status s;
   {
@@ -257,16 +261,16 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
     s = TUFF_FENCE("put.4", window);
   }
   CRASH_POINT("put.5");
-  if (s.ok()) leaf.Publish(offset, bytes, fingerprint);
+  if (s.ok()) leaf.Publish(key, offset, bytes);
   return s;
 }
 
-Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane,
-                       AllocFor purpose) {
+Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
+                       unsigned lane) {
   const bool is_delete = type == RecordType::kDelete;
   if (is_delete && root_word() == 0) return NoSuchKey();
   NodeView node;
-  if (Status s = LatchLeaf(key, lane, purpose, &node); !s.ok()) return s;
+  if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
   LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
   Leaf leaf(map_, node);
   if (is_delete) {
@@ -282,7 +286,7 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
     return s;
   }
 
-  Restructure change(*this, lane, purpose);
+  Restructure change(*this, lane);
   hold.HandOver();
   if (Status s = change.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
   // The record goes into the new leaf, and shares the fence that retires the lane.
@@ -300,7 +304,7 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   CRASH_POINT("put.6");
   change.window().Store(place, scratch, bytes);
   TUFF_FLUSH("put.7", change.window(), place, bytes);
-  return change.Finish([&] { fresh.Publish(offset, bytes, Fingerprint(key)); });
+  return change.Finish([&] { fresh.Publish(key, offset, bytes); });
 }
 
 // After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
@@ -314,9 +318,20 @@ void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigne
                      leaf.tail_count() + kThinRecords >= node.count() &&
                      root_word() != node.child_word();
   if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() || !LeafIsThin(alive)) return;
-  Restructure change(*this, lane, AllocFor::kShrink);
+  Restructure change(*this, lane);
   hold->HandOver();
   if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
+}
+
+// After a NoSpace: true if another try makes sense.
+bool Tree::MayReclaim(RecordType type, int tries) {
+  const bool is_delete = type == RecordType::kDelete;
+  if (map_.limbo().Reclaim() > 0)
+    return tries < (is_delete ? kReclaimTriesOfDelete : kReclaimTries);
+  if (tries == 0) return true;  // another thread may have emptied limbo a moment ago
+  if (!is_delete || tries >= kReclaimTriesOfDelete) return false;
+  std::this_thread::sleep_for(kReclaimPause);
+  return true;
 }
 
 Status Tree::Write(std::string_view key, std::string_view value, RecordType type) {
@@ -325,17 +340,9 @@ Status Tree::Write(std::string_view key, std::string_view value, RecordType type
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();  // made before any latch is held: it may fail
   const LaneHold lane(map_.lanes());
-  const bool is_delete = type == RecordType::kDelete;
-  AllocFor purpose = is_delete ? AllocFor::kShrinkAtFirst : AllocFor::kGrow;
   for (int tries = 0;; tries++) {
-    Status s = WriteOnce(key, value, type, lane.lane(), purpose);
-    if (s.code() == Code::kNoSpace && tries < kReclaimTries) {
-      if (map_.limbo().Reclaim() > 0) continue;
-      if (is_delete && purpose != AllocFor::kShrink) {
-        purpose = AllocFor::kShrink;
-        continue;
-      }
-    }
+    Status s = WriteOnce(key, value, type, lane.lane());
+    if (s.code() == Code::kNoSpace && MayReclaim(type, tries)) continue;
     if (s.ok() && !changed()) changed_.store(true, std::memory_order_relaxed);
     return s;
   }
@@ -389,7 +396,7 @@ Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::stri
   map_.lanes().Retire(window, lane);
   if (Status s = TUFF_FENCE("object.9", window); !s.ok()) return s;  // F3
   CRASH_POINT("object.10");
-  leaf.Publish(offset, bytes, Fingerprint(key));
+  leaf.Publish(key, offset, bytes);
   return Status();
 }
 
@@ -402,7 +409,7 @@ Status Tree::PutWithRun(std::string_view key, std::string_view value, const Lane
   const LaneHold lane(map_.lanes());
   for (int tries = 0;; tries++) {
     Status s = PutWithRunOnce(key, value, lane.lane(), run, frame);
-    if (s.code() == Code::kNoSpace && tries < kReclaimTries && map_.limbo().Reclaim() > 0) continue;
+    if (s.code() == Code::kNoSpace && MayReclaim(RecordType::kPut, tries)) continue;
     if (s.ok()) changed_.store(true, std::memory_order_relaxed);
     return s;
   }
@@ -413,10 +420,10 @@ Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, unsign
   const size_t bytes = RecordBytes(key.size(), value.size());
   for (;;) {
     NodeView node;
-    if (Status s = LatchLeaf(key, lane, AllocFor::kGrow, &node); !s.ok()) return s;
+    if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
     LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
     if (Leaf(map_, node).HasRoom(bytes)) return AppendWithRun(node, key, value, lane, run, frame);
-    Restructure change(*this, lane, AllocFor::kGrow);
+    Restructure change(*this, lane);
     hold.HandOver();
     if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
     if (Status s = change.Finish([] {}); !s.ok()) return s;

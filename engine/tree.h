@@ -85,12 +85,12 @@ class Tree {
 
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
   /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
-  Status LatchLeaf(std::string_view key, unsigned lane, AllocFor purpose, NodeView* leaf);
-  Status MakeRoot(unsigned lane, AllocFor purpose);
+  bool MayReclaim(RecordType type, int tries);
+  Status LatchLeaf(std::string_view key, unsigned lane, NodeView* leaf);
+  Status MakeRoot(unsigned lane);
   Status BuildTail(const NodeView& leaf);
   Status Write(std::string_view key, std::string_view value, RecordType type);
-  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane,
-                   AllocFor purpose);
+  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane);
   Status Append(const NodeView& leaf, std::string_view key, std::string_view value,
                 RecordType type);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,

@@ -58,7 +58,7 @@ void SetRun(std::array<uint64_t, kBlockFrames / 64>& bits, unsigned first, unsig
 FrameAllocator::FrameAllocator(Memmap& memmap, Counters& counters)
     : memmap_(memmap),
       counters_(counters),
-      reserve_runs_(std::clamp<uint64_t>(memmap.frames() / 4096, 4, 32)) {
+      reserve_unit_(std::clamp<uint64_t>(memmap.frames() / 8192, 2, 16)) {
   // Neighbouring threads begin far apart.
   for (size_t slot = 0; slot < hints_.size(); slot++) {
     for (auto& hint : hints_[slot]) hint = static_cast<uint32_t>(slot % memmap.blocks());
@@ -121,80 +121,75 @@ Pfn FrameAllocator::Search(unsigned order) {
   return 0;
 }
 
+// Single frames are what most changes take: more of them, so that few must wait for a grace period.
+size_t FrameAllocator::ReserveGoal(unsigned order) const {
+  return order == 0 ? 16 * reserve_unit_ : reserve_unit_;
+}
+
+bool FrameAllocator::ReserveIsFull(unsigned order_max) const {
+  for (unsigned order = 0; order <= order_max; order++) {
+    if (reserve_[order].size() < ReserveGoal(order)) return false;
+  }
+  return true;
+}
+
+// Large runs first: of a full pool that has just been opened, the reserve is all that is free.
 void FrameAllocator::FillReserve() {
   std::lock_guard lock(reserve_mutex_);
-  while (reserve_.size() < reserve_runs_) {
-    const Pfn pfn = Search(kReserveOrder);
-    if (pfn == 0) return;
-    reserve_.push_back(pfn);
+  for (unsigned order = kReserveOrderMax + 1; order-- > 0;) {
+    while (reserve_[order].size() < ReserveGoal(order)) {
+      const Pfn pfn = Search(order);
+      if (pfn == 0) break;
+      reserve_[order].push_back(pfn);
+    }
   }
-  for (const auto& [pfn, order] : reserve_parts_) FreeBits(pfn, order);
-  reserve_parts_.clear();
-  reserve_short_.store(false, std::memory_order_relaxed);
+  reserve_short_.store(!ReserveIsFull(kReserveOrderMax), std::memory_order_relaxed);
 }
 
-Pfn FrameAllocator::TakeReserve(unsigned order, AllocFor purpose) {
-  if (order > kReserveOrder) return 0;
+Pfn FrameAllocator::Borrow(unsigned order) {
+  if (order > kReserveOrderMax) return 0;
   std::lock_guard lock(reserve_mutex_);
-  // The smallest part that will do. A float of single frames does not break up larger ones.
-  const bool whole_reserve = purpose == AllocFor::kShrink;
-  auto part = reserve_parts_.end();
-  for (auto it = reserve_parts_.begin(); it != reserve_parts_.end(); ++it) {
-    if (it->second < order || (order == 0 && it->second > 0 && !whole_reserve)) continue;
-    if (part == reserve_parts_.end() || it->second < part->second) part = it;
-  }
-  std::pair<Pfn, unsigned> run;
-  if (part != reserve_parts_.end()) {
-    run = *part;
-    reserve_parts_.erase(part);
-  } else if (reserve_.size() > (whole_reserve ? 0 : reserve_runs_ / 2)) {
-    run = {reserve_.back(), kReserveOrder};
-    reserve_.pop_back();
-  } else {
-    return 0;
-  }
+  if (reserve_[order].empty()) return 0;
+  const Pfn pfn = reserve_[order].back();
+  reserve_[order].pop_back();
   reserve_short_.store(true, std::memory_order_relaxed);
-  while (run.second > order) {  // split in halves, as a buddy allocator does
-    run.second--;
-    reserve_parts_.insert(reserve_parts_.begin(), {run.first + (1ull << run.second), run.second});
-  }
-  return run.first;
+  return pfn;
 }
 
-// Tops up the reserve. While it is short, what is left is for shrinking, unless plenty is free and
+// Tops up the reserve. While it is short, what is left is for exchanges, unless plenty is free and
 // only the large runs are missing.
 bool FrameAllocator::MayGrow() {
   if (!reserve_short_.load(std::memory_order_relaxed)) return true;
-  const uint64_t plenty = 4 * (reserve_runs_ << kReserveOrder);
+  const uint64_t plenty = 128 * reserve_unit_;
   const bool now = short_allocations_.fetch_add(1, std::memory_order_relaxed) % 64 == 0;
   if (now || KnownFreeFrames() < plenty) FillReserve();
   return !reserve_short_.load(std::memory_order_relaxed) || KnownFreeFrames() >= plenty;
 }
 
 Pfn FrameAllocator::Allocate(unsigned order, AllocFor purpose) {
-  Pfn pfn = 0;
-  if (MayGrow() || purpose != AllocFor::kGrow) pfn = Search(order);
-  if (pfn == 0 && purpose != AllocFor::kGrow) pfn = TakeReserve(order, purpose);
+  const bool exchange = purpose == AllocFor::kExchange;
+  Pfn pfn = MayGrow() || exchange ? Search(order) : 0;
+  if (pfn == 0 && exchange) pfn = Borrow(order);
   if (pfn != 0) counters_.Add(Counter::kFramesAllocated, 1ull << order);
   return pfn;
 }
 
-// What a shrinking leaf leaves behind is as large as what it took from the reserve: it goes back
-// there, or single frames would soon have eaten all larger runs of a full pool.
-bool FrameAllocator::GiveToReserve(Pfn pfn, unsigned order) {
-  if (order == 0 || order > kReserveOrder) return false;
-  std::lock_guard lock(reserve_mutex_);
-  if (!reserve_short_.load(std::memory_order_relaxed)) return false;
-  uint64_t frames = reserve_.size() << kReserveOrder;
-  for (const auto& [first, part_order] : reserve_parts_) frames += 1ull << part_order;
-  if (frames + (1ull << order) > reserve_runs_ << kReserveOrder) return false;
-  reserve_parts_.emplace_back(pfn, order);
-  return true;
+// To the reserve if a run of this size or, for want of that, a smaller one is missing there.
+void FrameAllocator::Repay(Pfn pfn, unsigned order) {
+  if (order <= kReserveOrderMax && reserve_[order].size() < ReserveGoal(order)) {
+    reserve_[order].push_back(pfn);
+  } else if (order == 0 || ReserveIsFull(std::min(order - 1, kReserveOrderMax))) {
+    FreeBits(pfn, order);
+  } else {
+    Repay(pfn, order - 1);
+    Repay(pfn + (1ull << (order - 1)), order - 1);
+  }
 }
 
 void FrameAllocator::Free(Pfn pfn, unsigned order) {
-  if (reserve_short_.load(std::memory_order_relaxed) && GiveToReserve(pfn, order)) return;
-  FreeBits(pfn, order);
+  if (!reserve_short_.load(std::memory_order_relaxed)) return FreeBits(pfn, order);
+  std::lock_guard lock(reserve_mutex_);
+  Repay(pfn, order);
 }
 
 void FrameAllocator::FreeBits(Pfn pfn, unsigned order) {

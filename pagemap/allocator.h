@@ -2,9 +2,10 @@
 //
 // A run that was allocated is a promise until the lane protocol makes its owner word durable; a
 // run that was freed on the medium comes back here through limbo (limbo.h).
-// A reserve of order-4 runs is held back for deletes, shrinking and recovery, so that a full pool
-// can always shrink.
-// Thread-safety: all functions from any thread.
+// A full pool can always shrink: a few runs of each order up to 4 are held back as a reserve. It
+// lends them for exchanges, which will free a run at least as large, and takes back what it is owed
+// from whatever is freed. So it is never used up: for each run lent, one is in limbo or soon will
+// be. Thread-safety: all functions from any thread.
 #pragma once
 
 #include <array>
@@ -17,10 +18,9 @@
 
 namespace tuff {
 
-/// Who asks. What is left while the reserve is short is for the latter two. kShrinkAtFirst may take
-/// half of the reserve itself: a float, so that not every delete of a full pool has to wait for a
-/// grace period. All of it is for those who have waited for limbo in vain.
-enum class AllocFor : uint8_t { kGrow, kShrinkAtFirst, kShrink };
+/// What for. kExchange promises to free a run at least as large soon, and may borrow from the
+/// reserve; what else is left while the reserve is short is kept for it, too.
+enum class AllocFor : uint8_t { kGrowth, kExchange };
 
 class FrameAllocator {
  public:
@@ -41,15 +41,17 @@ class FrameAllocator {
   uint64_t CountFreeFrames() const;
 
  private:
-  static constexpr unsigned kReserveOrder = 4;
+  static constexpr unsigned kReserveOrderMax = 4;
 
   Pfn TakeFrom(uint64_t block, unsigned order);
   Pfn Search(unsigned order);
   bool MayHold(uint64_t block, unsigned order);
   bool MayGrow();
   void FillReserve();
-  Pfn TakeReserve(unsigned order, AllocFor purpose);
-  bool GiveToReserve(Pfn pfn, unsigned order);
+  size_t ReserveGoal(unsigned order) const;
+  bool ReserveIsFull(unsigned order_max) const;
+  Pfn Borrow(unsigned order);
+  void Repay(Pfn pfn, unsigned order);
   void FreeBits(Pfn pfn, unsigned order);
 
   Memmap& memmap_;
@@ -57,12 +59,11 @@ class FrameAllocator {
   // A page block of its own for every thread and order, to begin the search in.
   std::array<std::array<std::atomic<uint32_t>, kOrderMax + 1>, kThreadSlots + 1> hints_{};
   std::atomic<uint64_t> cursor_{0};
-  const size_t reserve_runs_;
+  const size_t reserve_unit_;
   std::atomic<bool> reserve_short_{true};
   std::atomic<uint32_t> short_allocations_{0};
   std::mutex reserve_mutex_;
-  std::vector<Pfn> reserve_;  // whole runs of kReserveOrder; guarded by reserve_mutex_
-  std::vector<std::pair<Pfn, unsigned>> reserve_parts_;  // the rest of a broken run; likewise
+  std::array<std::vector<Pfn>, kReserveOrderMax + 1> reserve_;  // guarded by reserve_mutex_
 };
 
 }  // namespace tuff

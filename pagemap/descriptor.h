@@ -44,7 +44,8 @@ struct Descriptor {
   /// Entries below tail_count do not change while the node lives.
   std::array<uint16_t, kTailSlots> tail_offset;  // 8-byte units from the node's start
   std::array<uint8_t, kTailSlots> tail_fingerprint;
-  uint8_t unused;
+  /// Leaves, head only: the longest key in base and log, in 8-byte units. Under the latch.
+  uint8_t tail_key_max;
 
   bool Has(uint32_t flag) const { return (flags.load(std::memory_order_acquire) & flag) != 0; }
   void Set(uint32_t flag) { flags.fetch_or(flag, std::memory_order_release); }

@@ -70,7 +70,7 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
 }
 
 Status LaneDamage(const PersistDomain& domain, unsigned lane) {
-  return Status(Code::kCorruption, fmt::format("{}: lane {} (pfn {}) is damaged; run 'tuff fsck'",
+  return Status(Code::kCorruption, fmt::format("{}: lane {} (pfn {}) is damaged; restore a backup",
                                                domain.medium().path(), lane, kLanesPfn + lane));
 }
 
@@ -93,7 +93,7 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
       return Status(
           Code::kCorruption,
           fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
-                      "run 'tuff fsck'",
+                      "restore a backup",
                       domain.medium().path(), lane, entry.place));
     }
     happened = word == entry.new_value;

@@ -39,8 +39,8 @@ using RecordCheck = std::function<bool(std::span<const std::byte> record, uint64
 
 class Lanes {
  public:
-  Lanes(PersistDomain& domain, uint64_t hash_seed, uint64_t first_entry_number)
-      : domain_(domain), hash_seed_(hash_seed), next_entry_(first_entry_number | 1) {}
+  Lanes(uint64_t hash_seed, uint64_t first_entry_number)
+      : hash_seed_(hash_seed), next_entry_(first_entry_number | 1) {}
 
   /// A lane for the calling thread; waits while all are taken.
   /// REQUIRES: the thread holds no latch, no read section and no other lane.
@@ -62,7 +62,6 @@ class Lanes {
                         const RecordCheck& record_check);
 
  private:
-  PersistDomain& domain_;
   const uint64_t hash_seed_;
   std::atomic<uint64_t> next_entry_;
   struct alignas(64) Holder {

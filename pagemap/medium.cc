@@ -24,6 +24,7 @@ Status Pmem2Status(int error, const std::string& what, const std::string& path) 
     return Status(Code::kCorruption,
                   fmt::format("{}: file is smaller than what is to be mapped", path));
   }
+  if (error == PMEM2_E_INVALID_FILE_TYPE) return NotAPoolFile(path);
   // libpmem2 answers with -errno, or with a number of its own from -100000 down.
   if (error > -100000) return ErrnoStatus(-error, what, path);
   return Status(Code::kIo, fmt::format("{}: {}: {}", path, what, pmem2_errormsg()));
@@ -167,6 +168,11 @@ class Pmem2Medium final : public Medium {
 };
 
 }  // namespace
+
+Status NotAPoolFile(const std::string& path) {
+  return Status(Code::kInvalidArgument,
+                fmt::format("{}: neither a regular file nor a devdax device", path));
+}
 
 Status ErrnoStatus(int error, const std::string& what, const std::string& path) {
   Code code = Code::kIo;

@@ -85,4 +85,7 @@ class Medium {
 /// errno as a Status: what failed, on what, why, what to do.
 Status ErrnoStatus(int error, const std::string& what, const std::string& path);
 
+/// What is there is of no kind that can hold a pool.
+Status NotAPoolFile(const std::string& path);
+
 }  // namespace tuff

@@ -136,6 +136,7 @@ void Memmap::FillBlock(uint64_t block) {
                              std::memory_order_relaxed);
       descriptor.tail_count.store(0, std::memory_order_relaxed);
       descriptor.tail_end = 0;
+      descriptor.tail_key_max = 0;
       if (i + k != 0) descriptor.generation.store(generation_, std::memory_order_release);
     }
     i += run;

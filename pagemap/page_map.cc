@@ -212,7 +212,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   memmap_ = std::move(*memmap);
   allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());
   limbo_ = std::make_unique<Limbo>(*memmap_, *allocator_, counters());
-  lanes_ = std::make_unique<Lanes>(*domain_, hash_seed(), Random64());
+  lanes_ = std::make_unique<Lanes>(hash_seed(), Random64());
   return Status();
 }
 

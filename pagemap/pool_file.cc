@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -49,6 +50,14 @@ Status LockPoolFile(int fd, const std::string& path, bool read_only) {
 }
 
 Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
+  struct statvfs fs {};
+  if (fstatvfs(fd, &fs) == 0 && bytes > fs.f_bavail * fs.f_frsize) {
+    return Status(
+        Code::kNoSpace,
+        fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or "
+                    "sparse",
+                    path, bytes, fs.f_bavail * fs.f_frsize));
+  }
   const std::vector<char> zeros(4 << 20, 0);
   for (uint64_t at = 0; at < bytes;) {
     const size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
@@ -90,17 +99,13 @@ Result<int> OpenPoolFile(const std::string& path, bool read_only) {
   // Not to wait for the other end of a FIFO.
   const int fd =
       open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  const auto wrong_kind = [&] {
-    return Status(Code::kInvalidArgument,
-                  fmt::format("{}: neither a regular file nor a devdax device", path));
-  };
-  if (fd < 0) return errno == ENXIO ? wrong_kind() : ErrnoStatus(errno, "cannot open", path);
+  if (fd < 0) return errno == ENXIO ? NotAPoolFile(path) : ErrnoStatus(errno, "cannot open", path);
   struct stat st {};
   Status s;
   if (fstat(fd, &st) != 0) {
     s = ErrnoStatus(errno, "cannot stat", path);
   } else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
-    s = wrong_kind();
+    s = NotAPoolFile(path);
   } else {
     s = LockPoolFile(fd, path, read_only);
   }

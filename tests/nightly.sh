@@ -10,7 +10,7 @@ build_and_test() {
   local preset=$1
   shift
   printf '\n== %s %s\n' "$preset" "$*"
-  cmake --preset "$preset" -DTUFF_BUILD_TESTS=ON >/dev/null  # quickstart.sh may have said OFF
+  cmake --preset "$preset" >/dev/null
   cmake --build "build/$preset" -j "$jobs" >/dev/null
   ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --timeout 14400 "$@"
 }

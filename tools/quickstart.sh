@@ -44,10 +44,7 @@ say packages "$packages, $(since "$start") s"
 start=$(now)
 # A build directory that is configured already, perhaps with tests, stays as it is.
 if [ ! -f build/release/build.ninja ]; then
-  launcher=()
-  ! command -v ccache >/dev/null || launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-  cmake --preset release -DTUFF_BUILD_TESTS=OFF -DTUFF_BUILD_BENCH=OFF "${launcher[@]}" \
-    >>"$log" 2>&1
+  cmake --preset release -DTUFF_BUILD_TESTS=OFF -DTUFF_BUILD_BENCH=OFF >>"$log" 2>&1
 fi
 cmake --build build/release --target tuff_cli quickstart_writer >>"$log" 2>&1
 tuff=build/release/tools/tuff

@@ -25,10 +25,6 @@ results=$logs/results  # lines that tests/count_results.py prints, of all stages
 mkdir -p "$logs"
 : >"$results"
 
-launcher=()
-if command -v ccache >/dev/null; then
-  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-fi
 # Sanitizers need their shadow where randomised addresses may lie.
 unrandomised=()
 if setarch -R true 2>/dev/null; then unrandomised=(setarch -R); fi
@@ -50,15 +46,8 @@ step() {
   return "$status"
 }
 
-# Says what is built outright: quickstart.sh may have configured the directory for less.
-configure() {
-  local bench=ON
-  case $1 in asan | tsan) bench=OFF ;; esac
-  cmake --preset "$1" -DTUFF_BUILD_TESTS=ON -DTUFF_BUILD_BENCH=$bench "${launcher[@]}"
-}
-
 configure_and_build() {
-  configure "$1" && cmake --build "build/$1" -j "$jobs" -- "${@:2}"
+  cmake --preset "$1" && cmake --build "build/$1" -j "$jobs" -- "${@:2}"
 }
 
 # run_ctest PRESET [OPTIONS]: every failing test's output is shown.
@@ -84,7 +73,7 @@ stage() {
 # Builds the programs of the tests with one label only.
 stage_of_label() {
   local preset=$1 label=$2 programs
-  step "$preset-configure" configure "$preset" || return
+  step "$preset-configure" cmake --preset "$preset" || return
   # A test is named as its program.
   programs=$(ctest --test-dir "build/$preset" -L "$label" -N | sed -n 's/^ *Test *#[0-9]*: //p')
   # shellcheck disable=SC2086  # one word for each program

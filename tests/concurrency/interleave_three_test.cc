@@ -180,7 +180,7 @@ TEST(FrameReuse, WaitersForAParentDoNotMeetANewNodeInItsFrame) {
     std::vector<Pfn> taken;
     const uint64_t frames = 1ull << order;
     Pfn free_run = 0;
-    while (const Pfn pfn = map.allocator().Allocate(0, AllocFor::kGrow)) {
+    while (const Pfn pfn = map.allocator().Allocate(0, AllocFor::kGrowth)) {
       if ((pfn & (frames - 1)) == 0 && free_run != old_root) free_run = pfn;
       taken.push_back(pfn);
     }

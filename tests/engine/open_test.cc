@@ -91,7 +91,9 @@ TEST_F(OpenTest, FifoAndSocket) {
   dir_.File("socket").copy(address.sun_path, sizeof address.sun_path - 1);
   ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   EXPECT_CODE(Pool::Open(dir_.File("socket")), Code::kInvalidArgument);
-  EXPECT_FALSE(Pool::Open("/dev/null").ok());
+  const Status device = Pool::Open("/dev/null").status();
+  EXPECT_CODE(device, Code::kInvalidArgument);
+  EXPECT_EQ(device.message(), "/dev/null: neither a regular file nor a devdax device");
   close(fd);
 }
 

@@ -43,7 +43,7 @@ TEST(AllocatorTest, EveryOrderIsAlignedAndDisjoint) {
   Bitmap bitmap(fixture.map().frames());
   for (int round = 0; round < 5; round++) {
     for (unsigned order = 0; order <= kOrderMax; order++) {
-      bitmap.Take(fixture.map().allocator().Allocate(order, AllocFor::kGrow), order);
+      bitmap.Take(fixture.map().allocator().Allocate(order, AllocFor::kGrowth), order);
       ASSERT_FALSE(HasFatalFailure()) << "order " << order;
     }
   }
@@ -59,7 +59,7 @@ TEST(AllocatorTest, RandomizedAgainstABitmap) {
     // Waves: mostly growing, then mostly shrinking.
     if (random.Below(100) < ((i / 4000) % 2 == 0 ? 70u : 30u)) {
       const auto order = static_cast<unsigned>(random.Below(random.OneIn(20) ? 10 : 5));
-      const Pfn pfn = allocator.Allocate(order, AllocFor::kGrow);
+      const Pfn pfn = allocator.Allocate(order, AllocFor::kGrowth);
       if (pfn == 0) continue;
       bitmap.Take(pfn, order);
       ASSERT_FALSE(HasFatalFailure());
@@ -73,31 +73,56 @@ TEST(AllocatorTest, RandomizedAgainstABitmap) {
   }
   for (const auto& [pfn, order] : held) allocator.Free(pfn, order);
   // All is whole again: a page block can be had.
-  EXPECT_NE(allocator.Allocate(kOrderMax, AllocFor::kGrow), 0u);
+  EXPECT_NE(allocator.Allocate(kOrderMax, AllocFor::kGrowth), 0u);
 }
 
-TEST(AllocatorTest, TheReserveIsForShrinkingOnly) {
+TEST(AllocatorTest, TheReserveIsForExchangesOnly) {
   FramesFixture fixture;
   FrameAllocator& allocator = fixture.map().allocator();
   uint64_t grown = 0;
-  while (allocator.Allocate(0, AllocFor::kGrow) != 0) grown++;
+  while (allocator.Allocate(0, AllocFor::kGrowth) != 0) grown++;
   uint64_t shrunk = 0;
-  while (allocator.Allocate(0, AllocFor::kShrink) != 0) shrunk++;
-  EXPECT_GE(shrunk, 64u) << "four runs of 16 frames at least";
+  for (unsigned order = 0; order <= 4; order++) {
+    uint64_t runs = 0;
+    while (allocator.Allocate(order, AllocFor::kExchange) != 0) runs++;
+    EXPECT_GE(runs, 2u) << "order " << order;
+    shrunk += runs << order;
+  }
   EXPECT_EQ(grown + shrunk, DataFrames(fixture.map().frames())) << "every frame can be had";
-  EXPECT_EQ(allocator.Allocate(0, AllocFor::kGrow), 0u);
+  EXPECT_EQ(allocator.Allocate(0, AllocFor::kGrowth), 0u);
+}
+
+TEST(AllocatorTest, WhatWasBorrowedIsOwedInItsOrder) {
+  FramesFixture fixture;
+  FrameAllocator& allocator = fixture.map().allocator();
+  std::vector<Pfn> held;
+  while (Pfn pfn = allocator.Allocate(3, AllocFor::kGrowth)) held.push_back(pfn);
+  while (allocator.Allocate(0, AllocFor::kGrowth) != 0) continue;
+  // Each time a run of 8 frames is replaced by one of 4: never more is lent than comes back.
+  ASSERT_GE(held.size(), 200u);
+  for (int i = 0; i < 200; i++) {
+    const unsigned order = i % 2 == 0 ? 2 : 3;
+    const Pfn pfn = allocator.Allocate(order, AllocFor::kExchange);
+    ASSERT_NE(pfn, 0u) << "change " << i;
+    allocator.Free(held.back(), 3);
+    held.pop_back();
+  }
+  // The others are untouched.
+  for (const unsigned order : {4u, 1u}) {
+    EXPECT_NE(allocator.Allocate(order, AllocFor::kExchange), 0u) << "order " << order;
+  }
 }
 
 TEST(AllocatorTest, FreedFramesComeBackAndRefillTheReserveFirst) {
   FramesFixture fixture;
   FrameAllocator& allocator = fixture.map().allocator();
   std::vector<Pfn> held;
-  while (Pfn pfn = allocator.Allocate(4, AllocFor::kShrink)) held.push_back(pfn);
+  while (Pfn pfn = allocator.Allocate(4, AllocFor::kExchange)) held.push_back(pfn);
   allocator.Free(held.back(), 4);
-  EXPECT_EQ(allocator.Allocate(0, AllocFor::kGrow), 0u) << "the reserve has it";
-  EXPECT_EQ(allocator.Allocate(4, AllocFor::kShrink), held.back());
+  EXPECT_EQ(allocator.Allocate(0, AllocFor::kGrowth), 0u) << "the reserve has it";
+  EXPECT_EQ(allocator.Allocate(4, AllocFor::kExchange), held.back());
   for (const Pfn pfn : held) allocator.Free(pfn, 4);
-  EXPECT_NE(allocator.Allocate(0, AllocFor::kGrow), 0u);
+  EXPECT_NE(allocator.Allocate(0, AllocFor::kGrowth), 0u);
 }
 
 TEST(AllocatorTest, SeveralThreadsGetDisjointRuns) {
@@ -111,7 +136,7 @@ TEST(AllocatorTest, SeveralThreadsGetDisjointRuns) {
       for (int i = 0; i < 4000; i++) {
         if (random.Below(3) != 0 || held[t].empty()) {
           const auto order = static_cast<unsigned>(random.Below(4));
-          const Pfn pfn = allocator.Allocate(order, AllocFor::kGrow);
+          const Pfn pfn = allocator.Allocate(order, AllocFor::kGrowth);
           if (pfn != 0) held[t].emplace_back(pfn, order);
         } else {
           allocator.Free(held[t].back().first, held[t].back().second);

@@ -19,7 +19,7 @@ constexpr uint64_t kPlace = OffsetOf(1500) + 64;
 
 class LanesTest : public testing::Test {
  protected:
-  LanesTest() : lanes_(domain(), kSeed, 12345) {
+  LanesTest() : lanes_(kSeed, 12345) {
     change_.place = kPlace;
     change_.old_value = 1;
     change_.new_value = 2;

@@ -15,7 +15,7 @@ namespace {
 class LimboTest : public testing::Test {
  protected:
   Limbo::Run Take(unsigned order) {
-    return {fixture_.map().allocator().Allocate(order, AllocFor::kGrow), order};
+    return {fixture_.map().allocator().Allocate(order, AllocFor::kGrowth), order};
   }
   Limbo& limbo() { return fixture_.map().limbo(); }
   uint64_t Free() { return fixture_.map().allocator().KnownFreeFrames(); }
