@@ -118,6 +118,7 @@ Result<Contents> ReadContents(Pool& pool) {
 }
 
 std::string Difference(const Contents& expected, const Contents& found) {
+  if (expected == found) return "";
   for (const auto& [key, value] : expected) {
     const auto at = found.find(key);
     if (at == found.end()) return fmt::format("'{}' is missing", Printable(key));

@@ -4,9 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 #include <thread>
 
 #include "tests/crash/image_file.h"
+#include "tests/crash/isolate.h"
 #include "tests/crash/recording.h"
 
 namespace tuff::test {
@@ -86,14 +88,18 @@ Operations Script(unsigned script, const std::vector<Contents>& legal, Contents*
     *reader = operations.size();
     operations.push_back(ReadOp(read));
   }
-  operations.push_back(EnsureStoreOp(store));
-  operations.push_back(PutOp(store, key, "written after the crash"));
+  // 2: and by a thread whose fences do nothing for what the mount has flushed.
+  const auto by = [&](Operation operation) {
+    return script == 2 ? ElsewhereOp(std::move(operation)) : operation;
+  };
+  operations.push_back(by(EnsureStoreOp(store)));
+  operations.push_back(by(PutOp(store, key, "written after the crash")));
   if (script != 1) {
     // As many as it takes to restructure the leaf.
     for (int i = 0; i < 14; i++) {
       operations.push_back(ElsewhereOp(PutOp(store, key, fmt::format("elsewhere {}", i))));
     }
-    operations.push_back(DeleteOp(store, key));
+    operations.push_back(by(DeleteOp(store, key)));
   }
   operations.push_back(CloseOp());
   return operations;
@@ -102,13 +108,12 @@ Operations Script(unsigned script, const std::vector<Contents>& legal, Contents*
 class Explorer {
  public:
   Explorer(const Workload& workload, Granularity granularity, const std::string& directory,
-           const ExploreOptions& options, Coverage* coverage)
+           const ExploreOptions& options)
       : workload_(workload),
         granularity_(granularity),
         work_path_(directory + "/work"),
         image_file_(directory + "/image", kPoolSizeMin),
-        options_(options),
-        coverage_(coverage) {}
+        options_(options) {}
 
   ExploreResult Run() {
     Session session{work_path_, granularity_, nullptr};
@@ -171,6 +176,7 @@ class Explorer {
   // Examines one image; what was found in it is returned if it is a good pool.
   std::optional<Contents> ExamineImage(const std::string& name, const SparseImage& image,
                                        const Moment& moment, bool write_much) {
+    NowDoing(name);
     image_file_.Load(image);
     const ImageFile::Watch watch(image_file_);
     const Examination found = Examine(image_file_.path(), moment.legal,
@@ -189,9 +195,16 @@ class Explorer {
     return Mix64(options_.seed ^ Mix64(moment.event * 2 + 1) ^ salt);
   }
 
+  // `met`: the steps come to so far, of one level.
+  bool IsChosen(const Moment& moment, std::set<std::string>* met) const {
+    const bool is_first = moment.id != nullptr && met->insert(moment.id).second;
+    return is_first || !options_.replay.empty() ||
+           SeedOf(moment, 3) % 100 < options_.moments_percent;
+  }
+
   void Count(const Moment& moment, uint64_t images, const std::string& level) {
     if (moment.id == nullptr) return;
-    Coverage::Of& of = coverage_->by_id[moment.id];
+    Coverage::Of& of = result_.coverage.by_id[moment.id];
     of.images += images;
     of.workloads.insert(workload_.name + level);
   }
@@ -219,22 +232,25 @@ class Explorer {
     const std::string prefix =
         fmt::format("{}/{}/{}", workload_.name, GranularityName(granularity_), options_.seed);
     std::vector<Root> roots;
+    std::set<std::string> met;
     uint64_t images = 0;
     ForEachMoment(recording, MemoryModel(granularity_, ReaderOf(base)), [&](const Moment& moment) {
-      if (moment.is_new) {
-        images = 0;
-        coverage_->moments++;
-        const auto root = root_of.find(moment.event);
+      if (moment.is_new) images = 0;
+      const auto root = root_of.find(moment.event);
+      const bool is_chosen =
+          IsChosen(moment, &met) || moment.id == nullptr || root != root_of.end();
+      if (is_chosen && images == 0) {
+        result_.coverage.moments++;
         const SparseImage durable = DurableImage(base, *moment.model);
         ForEachCrashImage(
             *moment.model, options_.images_per_moment, SeedOf(moment, 0),
             [&](unsigned index, const CrashImage& lines) {
-              images++;
               const bool is_root = root != root_of.end() && root->second == index;
               const std::string name = NameOf(prefix, moment, fmt::format("{}", index));
               if (!Wanted(name) && !(is_root && options_.replay.starts_with(name + "+"))) {
                 return true;
               }
+              images++;
               const SparseImage image = WithLines(durable, lines);
               const auto found = ExamineImage(name, image, moment, index % 16 == 5);
               if (is_root && found) {
@@ -250,7 +266,7 @@ class Explorer {
           killed.model.Kill();
           roots.push_back(std::move(killed));
         }
-        coverage_->images += images;
+        result_.coverage.images += images;
       }
       Count(moment, images, "");
       return !Enough();
@@ -268,6 +284,7 @@ class Explorer {
 
   void ExploreSecondLevel(const Root& root, unsigned script) {
     const std::string prefix = fmt::format("{}+{}", root.name, script);
+    NowDoing(prefix);
     Session session{work_path_, granularity_, nullptr};
     if (!root.file.WriteTo(work_path_)) return Fail(prefix, "cannot write the file");
     Contents read;
@@ -282,23 +299,23 @@ class Explorer {
     if (!recording.failure.ok()) return Fail(prefix, recording.failure.ToString());
     uint64_t images = 0;
     ForEachMoment(recording, root.model, [&](const Moment& moment) {
-      if (moment.is_new) {
-        images = 0;
-        coverage_->moments++;
+      if (moment.is_new) images = 0;
+      if (IsChosen(moment, &met_later_) && images == 0) {
+        result_.coverage.moments++;
         const SparseImage durable = DurableImage(root.file, *moment.model);
         ForEachCrashImage(*moment.model, options_.second_images_per_moment, SeedOf(moment, 2),
                           [&](unsigned index, const CrashImage& lines) {
-                            images++;
                             const std::string name =
                                 NameOf(prefix, moment, fmt::format("{}", index));
                             if (!Wanted(name)) return true;
+                            images++;
                             (void)ExamineImage(name, WithLines(durable, lines), moment, false);
                             return !Enough();
                           });
-        coverage_->images += images;
-        coverage_->second_level_images += images;
+        result_.coverage.images += images;
+        result_.coverage.second_level_images += images;
       }
-      Count(moment, images, " (2)");
+      Count(moment, images, "(2)");
       return !Enough();
     });
   }
@@ -308,16 +325,71 @@ class Explorer {
   const std::string work_path_;
   ImageFile image_file_;
   const ExploreOptions& options_;
-  Coverage* const coverage_;
+  std::set<std::string> met_later_;  // steps of the second level
   ExploreResult result_;
 };
+
+// A result on its way from one process to another: a line for each thing.
+std::string ToText(const ExploreResult& result) {
+  const Coverage& coverage = result.coverage;
+  std::string text = fmt::format("sums {} {} {} {}\n", result.left_out, coverage.images,
+                                 coverage.second_level_images, coverage.moments);
+  for (std::string failure : result.failures) {
+    std::replace(failure.begin(), failure.end(), '\n', ';');
+    text += "failure " + failure + "\n";
+  }
+  for (const auto& [id, of] : coverage.by_id) {
+    for (const std::string& workload : of.workloads)
+      text += fmt::format("in {} {}\n", id, workload);
+    text += fmt::format("id {} {}\n", id, of.images);
+  }
+  return text;
+}
+
+ExploreResult FromText(const std::string& text) {
+  ExploreResult result;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string what;
+    std::string id;
+    words >> what;
+    if (what == "sums") {
+      words >> result.left_out >> result.coverage.images >> result.coverage.second_level_images >>
+          result.coverage.moments;
+    } else if (what == "failure") {
+      result.failures.push_back(line.substr(what.size() + 1));
+    } else if (what == "id") {
+      words >> id;
+      words >> result.coverage.by_id[id].images;
+    } else if (what == "in") {
+      std::string workload;
+      words >> id >> workload;
+      result.coverage.by_id[id].workloads.insert(workload);
+    }
+  }
+  return result;
+}
 
 }  // namespace
 
 ExploreResult Explore(const Workload& workload, Granularity granularity,
-                      const std::string& directory, const ExploreOptions& options,
-                      Coverage* coverage) {
-  return Explorer(workload, granularity, directory, options, coverage).Run();
+                      const std::string& directory, const ExploreOptions& options) {
+  return Explorer(workload, granularity, directory, options).Run();
+}
+
+ExploreResult ExploreIsolated(const std::string& workload, Granularity granularity,
+                              const ExploreOptions& options) {
+  const TempDir dir;
+  const Isolated isolated = RunIsolated([&] {
+    NowDoing("the dry run");
+    const Workload made = MakeWorkload(workload, dir.File("dry"));
+    NowDoing("the recording");
+    return ToText(Explore(made, granularity, dir.path(), options));
+  });
+  ExploreResult result = FromText(isolated.output);
+  if (!isolated.death.empty()) result.failures.push_back(isolated.death);
+  return result;
 }
 
 }  // namespace tuff::test

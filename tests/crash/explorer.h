@@ -22,6 +22,9 @@ namespace tuff::test {
 
 struct ExploreOptions {
   uint64_t seed = 1;
+  // Of the moments so many are explored; always the first at each step of each level, and the
+  // returns of the first level.
+  unsigned moments_percent = 100;
   unsigned images_per_moment = 300;
   unsigned second_images_per_moment = 6;
   unsigned second_roots = 6;  // moments of the first level from which the second starts
@@ -43,12 +46,17 @@ struct Coverage {
 };
 
 struct ExploreResult {
-  std::vector<std::string> failures;  // one line each, with the image's name
+  std::vector<std::string> failures;  // with the image's name
   uint64_t left_out = 0;              // flushes or fences that the mutant lacked
+  Coverage coverage;
 };
 
+/// Explores a workload in this process. `directory` is for its files.
 ExploreResult Explore(const Workload& workload, Granularity granularity,
-                      const std::string& directory, const ExploreOptions& options,
-                      Coverage* coverage);
+                      const std::string& directory, const ExploreOptions& options);
+
+/// The same in a process of its own; if that dies, it is a failure. See isolate.h.
+ExploreResult ExploreIsolated(const std::string& workload, Granularity granularity,
+                              const ExploreOptions& options);
 
 }  // namespace tuff::test

@@ -65,22 +65,20 @@ size_t FirstThatGrows(const std::string& path, const Operations& operations, Cou
 }
 
 // Records the operation at which `counter` first grows, and the next.
-Workload Until(const std::string& path, const std::string& name, const Operations& operations,
-               Counter64 counter, size_t from = 0) {
+Workload Until(const std::string& path, const Operations& operations, Counter64 counter,
+               size_t from = 0) {
   const size_t at = FirstThatGrows(path, operations, counter, from);
   const auto split = operations.begin() + static_cast<ptrdiff_t>(at);
   const auto end = at + 1 < operations.size() ? split + 2 : split + 1;
   Workload workload;
-  workload.name = name;
   workload.prepare.assign(operations.begin(), split);
   workload.threads = {Operations(split, end)};
   workload.must_grow = counter;
   return workload;
 }
 
-Workload Simple(const std::string& name, Operations prepare, Operations record) {
+Workload Simple(Operations prepare, Operations record) {
   Workload workload;
-  workload.name = name;
   workload.prepare = std::move(prepare);
   workload.threads = {std::move(record)};
   return workload;
@@ -92,75 +90,98 @@ Operations ManyStores(int n) {
   return operations;
 }
 
-void AddSimple(std::vector<Workload>* all) {
-  const Operations store = {CreateStoreOp(kStore)};
-  const Operations some = store + Puts(5, SmallKey, 20);
-  all->push_back(Simple("create_pool", {}, {CreatePoolOp()}));
-  all->back().with_pool = false;
-  all->push_back(Simple("create_first_store", {}, store));
-  all->push_back(Simple("create_second_store", some, {CreateStoreOp("second")}));
-  all->push_back(Simple("rename_store", some, {RenameStoreOp(kStore, "renamed")}));
-  all->push_back(Simple("put_first", store, {PutOp(kStore, "first", "value")}));
-  all->push_back(Simple("put", some, {PutOp(kStore, "new", "value"), PutOp(kStore, "new2", "")}));
-  all->push_back(Simple("put_long", some, {PutOp(kStore, "long", std::string(300, 'l'))}));
-  all->push_back(Simple("overwrite", some, {PutOp(kStore, SmallKey(2), std::string(60, 'o'))}));
-  all->push_back(Simple("delete", some, {DeleteOp(kStore, SmallKey(3))}));
-  all->push_back(Simple("close", some, {CloseOp()}));
-  all->push_back(
-      Simple("reopen", some, {CloseOp(), OpenOp(), PutOp(kStore, "after", "reopening")}));
-  Workload two = Simple("two_threads_one_leaf", some, {});
-  two.threads.clear();
-  for (const std::string thread : {"x", "y"}) {
+Operations OneStore() { return {CreateStoreOp(kStore)}; }
+Operations Some() { return OneStore() + Puts(5, SmallKey, 20); }
+Operations Small() { return OneStore() + Puts(200, SmallKey, 100); }
+Operations Emptied() { return OneStore() + Puts(100, SmallKey, 100) + Deletes(100, SmallKey); }
+Operations Tall() { return OneStore() + Puts(900, LongKey, 100); }
+Operations TallEmptied() { return Tall() + Deletes(900, LongKey); }
+Operations Large() { return OneStore() + Puts(60, SmallKey, 1000); }
+
+Workload TwoThreadsOneLeaf() {
+  Workload workload;
+  workload.prepare = Some();
+  for (const char thread : {'x', 'y'}) {
     Operations operations;
     for (int i = 0; i < 3; i++) {
-      operations.push_back(PutOp(kStore, thread + SmallKey(i), std::string(40, thread[0])));
+      operations.push_back(PutOp(kStore, thread + SmallKey(i), std::string(40, thread)));
     }
-    two.threads.push_back(operations + Operations{DeleteOp(kStore, thread + SmallKey(1))});
+    operations.push_back(DeleteOp(kStore, thread + SmallKey(1)));
+    workload.threads.push_back(std::move(operations));
   }
-  all->push_back(std::move(two));
+  return workload;
 }
 
-void AddStructural(const std::string& path, std::vector<Workload>* all) {
-  const Operations store = {CreateStoreOp(kStore)};
-  const Operations small = store + Puts(200, SmallKey, 100);
-  const auto add = [&](const std::string& name, const Operations& operations, Counter64 counter,
-                       size_t from = 0) {
-    all->push_back(Until(path, name, operations, counter, from));
-  };
-  add("consolidate", small, &Statistics::consolidations);
-  add("root_growth", small, &Statistics::root_growths);
-  add("split", small, &Statistics::splits, 60);
-  add("split_ascending", store + Puts(200, SmallKey, 100, true), &Statistics::splits, 60);
-  add("catalogue_full", ManyStores(40), &Statistics::consolidations);
-
-  const Operations emptied = store + Puts(100, SmallKey, 100) + Deletes(100, SmallKey);
-  add("merge", emptied, &Statistics::merges);
-  add("root_shrink", emptied, &Statistics::root_shrinks);
-
-  const Operations tall = store + Puts(900, LongKey, 100);
-  add("inner_split", tall, &Statistics::inner_splits);
-  add("inner_merge", tall + Deletes(900, LongKey), &Statistics::inner_merges);
-  // Merges that go up to a root of two children.
-  add("inner_root_shrink", tall + Deletes(900, LongKey), &Statistics::root_shrinks);
-
-  const Operations large = store + Puts(60, SmallKey, 1000);
-  add("compound_first", large, &Statistics::compound_nodes);
-  add("compound_split", large, &Statistics::splits);
-  add("compound_merge", large + Deletes(60, SmallKey), &Statistics::merges);
-  add("compound_largest", store + Puts(12, SmallKey, 12000), &Statistics::splits);
-
-  // Two threads in stores of their own, both beyond a consolidation.
-  Workload two = Simple("two_threads_restructure", store + Operations{CreateStoreOp("t")}, {});
-  two.threads.clear();
-  for (const std::string name : {kStore, "t"}) {
+// In stores of their own, both about to restructure a leaf.
+Workload TwoThreadsRestructure() {
+  Workload workload;
+  workload.prepare = {CreateStoreOp(kStore), CreateStoreOp("t")};
+  for (const std::string store : {kStore, "t"}) {
     Operations operations;
-    for (int i = 0; i < 12; i++) two.prepare.push_back(PutOp(name, SmallKey(i), "old"));
-    for (int i = 0; i < 4; i++) operations.push_back(PutOp(name, SmallKey(i), "new"));
-    two.threads.push_back(std::move(operations));
+    for (int i = 0; i < 12; i++) workload.prepare.push_back(PutOp(store, SmallKey(i), "old"));
+    for (int i = 0; i < 4; i++) operations.push_back(PutOp(store, SmallKey(i), "new"));
+    workload.threads.push_back(std::move(operations));
   }
-  two.must_grow = &Statistics::consolidations;
-  all->push_back(std::move(two));
+  workload.must_grow = &Statistics::consolidations;
+  return workload;
 }
+
+Workload CreatePool() {
+  Workload workload = Simple({}, {CreatePoolOp()});
+  workload.with_pool = false;
+  return workload;
+}
+
+struct Maker {
+  const char* name;
+  Workload (*make)(const std::string& path);
+};
+
+using S = Statistics;
+using P = const std::string&;
+
+const Maker kMakers[] = {
+    {"create_pool", [](P) { return CreatePool(); }},
+    {"create_first_store", [](P) { return Simple({}, OneStore()); }},
+    {"create_second_store", [](P) { return Simple(Some(), {CreateStoreOp("second")}); }},
+    {"rename_store", [](P) { return Simple(Some(), {RenameStoreOp(kStore, "renamed")}); }},
+    {"put_first", [](P) { return Simple(OneStore(), {PutOp(kStore, "first", "value")}); }},
+    {"put",
+     [](P) {
+       return Simple(Some(), {PutOp(kStore, "new", "value"), PutOp(kStore, "new2", "")});
+     }},
+    {"put_long", [](P) { return Simple(Some(), {PutOp(kStore, "long", std::string(300, 'l'))}); }},
+    {"overwrite",
+     [](P) { return Simple(Some(), {PutOp(kStore, SmallKey(2), std::string(60, 'o'))}); }},
+    {"delete", [](P) { return Simple(Some(), {DeleteOp(kStore, SmallKey(3))}); }},
+    {"close", [](P) { return Simple(Some(), {CloseOp()}); }},
+    {"reopen",
+     [](P) {
+       return Simple(Some(), {CloseOp(), OpenOp(), PutOp(kStore, "after", "reopening")});
+     }},
+    {"two_threads_one_leaf", [](P) { return TwoThreadsOneLeaf(); }},
+    {"two_threads_restructure", [](P) { return TwoThreadsRestructure(); }},
+    {"consolidate", [](P path) { return Until(path, Small(), &S::consolidations); }},
+    {"root_growth", [](P path) { return Until(path, Small(), &S::root_growths); }},
+    {"split", [](P path) { return Until(path, Small(), &S::splits, 60); }},
+    {"split_ascending",
+     [](P path) {
+       return Until(path, OneStore() + Puts(200, SmallKey, 100, true), &S::splits, 60);
+     }},
+    {"catalogue_full", [](P path) { return Until(path, ManyStores(40), &S::consolidations); }},
+    {"merge", [](P path) { return Until(path, Emptied(), &S::merges); }},
+    {"root_shrink", [](P path) { return Until(path, Emptied(), &S::root_shrinks); }},
+    {"inner_split", [](P path) { return Until(path, Tall(), &S::inner_splits); }},
+    {"inner_merge", [](P path) { return Until(path, TallEmptied(), &S::inner_merges); }},
+    // The inner root has two children, which become one.
+    {"inner_root_shrink", [](P path) { return Until(path, TallEmptied(), &S::root_shrinks); }},
+    {"compound_first", [](P path) { return Until(path, Large(), &S::compound_nodes); }},
+    {"compound_split", [](P path) { return Until(path, Large(), &S::splits); }},
+    {"compound_merge",
+     [](P path) { return Until(path, Large() + Deletes(60, SmallKey), &S::merges); }},
+    {"compound_largest",
+     [](P path) { return Until(path, OneStore() + Puts(12, SmallKey, 12000), &S::splits); }},
+};
 
 }  // namespace
 
@@ -261,11 +282,20 @@ Operation CloseOp() {
   return operation;
 }
 
-std::vector<Workload> AllWorkloads(const std::string& path) {
-  std::vector<Workload> all;
-  AddSimple(&all);
-  AddStructural(path, &all);
-  return all;
+std::vector<std::string> WorkloadNames() {
+  std::vector<std::string> names;
+  for (const Maker& maker : kMakers) names.emplace_back(maker.name);
+  return names;
+}
+
+Workload MakeWorkload(const std::string& name, const std::string& path) {
+  for (const Maker& maker : kMakers) {
+    if (name != maker.name) continue;
+    Workload workload = maker.make(path);
+    workload.name = name;
+    return workload;
+  }
+  Die("no workload " + name);
 }
 
 }  // namespace tuff::test

@@ -57,7 +57,10 @@ struct Workload {
   bool with_pool = true;
 };
 
-/// All of them, small ones first. REQUIRES: `path` can be used for dry runs.
-std::vector<Workload> AllWorkloads(const std::string& path);
+/// The names of all workloads, small ones first.
+std::vector<std::string> WorkloadNames();
+
+/// Makes one. `path` may be used for a dry run. REQUIRES: a name of the list.
+Workload MakeWorkload(const std::string& name, const std::string& path);
 
 }  // namespace tuff::test
