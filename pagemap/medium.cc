@@ -235,6 +235,7 @@ Result<uint64_t> Medium::SizeOf(int fd, const std::string& path) {
 
 Medium::DeviceState Medium::GetDeviceState() const {
   DeviceState state;
+  if (medium_granularity_ == Granularity::kPage) return state;  // asking takes long, and in vain
   pmem2_source* source = nullptr;
   if (pmem2_source_from_fd(&source, fd_) != 0) return state;
   size_t n = 0;

@@ -63,22 +63,22 @@ run_ctest() {
   printf '%-18s done    %4d s\n' "$preset-tests" $((SECONDS - start))
 }
 
-# stage PRESET [CTEST OPTIONS]: builds everything, then tests.
+# stage PRESET: builds everything, then runs the tests that ctest's other arguments select.
 stage() {
-  local preset=$1
-  step "$preset-build" configure_and_build "$preset" || return
+  step "$1-build" configure_and_build "$1" || return
   run_ctest "$@"
 }
 
-# Builds the programs of the tests with one label only.
-stage_of_label() {
-  local preset=$1 label=$2 programs
+# The same, but builds no more than the programs of those tests.
+stage_of_selected() {
+  local preset=$1 programs
   step "$preset-configure" cmake --preset "$preset" || return
-  # A test is named as its program.
-  programs=$(ctest --test-dir "build/$preset" -L "$label" -N | sed -n 's/^ *Test *#[0-9]*: //p')
+  # A test is named as its program, but for that of the program `tuff` itself.
+  programs=$(ctest --test-dir "build/$preset" "${@:2}" -N |
+    sed -n 's/^ *Test *#[0-9]*: //p' | sed 's/^tools_cli_test$/tuff_cli/')
   # shellcheck disable=SC2086  # one word for each program
   step "$preset-build" configure_and_build "$preset" $programs || return
-  run_ctest "$preset" -L "$label"
+  run_ctest "$@"
 }
 
 begin=$SECONDS
@@ -87,10 +87,10 @@ if step tidy tests/tidy; then grep '^passed ' "$logs/tidy.log" >>"$results"; fi
 wrapper=()
 stage release
 if [ -z "$quick" ]; then
-  stage clang -LE long
+  stage clang -LE 'long|threads|crash|package'
   wrapper=("${unrandomised[@]}")
-  stage asan -LE long
-  stage_of_label tsan threads
+  stage_of_selected asan -LE long
+  stage_of_selected tsan -L threads
 fi
 
 echo
