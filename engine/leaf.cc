@@ -46,6 +46,8 @@ Result<bool> Leaf::Find(std::string_view key, RecordView* record) const {
 }
 
 Status Leaf::Gather(size_t tail_count, std::vector<RecordView>* records) const {
+  // All of the node will be read, in an order that the processor does not guess.
+  for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
   // Logged records by key; of one key's, the newest (which is the last) only.
   std::vector<RecordView> log(tail_count);
   for (size_t i = 0; i < tail_count; i++) {

@@ -12,10 +12,12 @@ uint64_t KeyHead(std::string_view text) {
   uint64_t head = 0;
   if (text.size() >= 8) {
     std::memcpy(&head, text.data(), 8);
-  } else {
-    std::memcpy(&head, text.data(), text.size());
+    return __builtin_bswap64(head);
   }
-  return __builtin_bswap64(head);
+  for (size_t i = 0; i < text.size(); i++) {
+    head |= uint64_t{static_cast<uint8_t>(text[i])} << (56 - 8 * i);
+  }
+  return head;
 }
 
 int NodeView::LowerBound(std::string_view key) const {
@@ -58,12 +60,12 @@ size_t NodeView::CountSeparators(std::string_view key, bool or_equal) const {
   return below;
 }
 
-void NodeView::AppendSeparator(size_t i, std::string* to) const {
+void NodeView::CopySeparator(size_t i, char* to) const {
   const InnerSlot slot = Slot(i);
   const uint64_t head = __builtin_bswap64(heads()[i]);
-  to->append(prefix());
-  to->append(reinterpret_cast<const char*>(&head), std::min<size_t>(slot.bytes, 8));
-  if (slot.bytes > 8) to->append(Text(slot.offset, slot.bytes - 8u));
+  to = std::copy_n(prefix().data(), prefix().size(), to);
+  std::memcpy(to, &head, std::min<size_t>(slot.bytes, 8));
+  if (slot.bytes > 8) std::memcpy(to + 8, at_ + slot.offset, slot.bytes - 8u);
 }
 
 uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn) {

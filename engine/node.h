@@ -75,8 +75,15 @@ class NodeView {
   uint64_t ChildWord(size_t i) const { return Load64(at_ + base_end() + 8 * i); }
   /// Byte offset in the pool of child word i.
   uint64_t ChildPlace(size_t i) const { return OffsetOf(pfn_) + base_end() + 8 * i; }
-  /// Appends separator i (the low fence of child i + 1) to `to`.
-  void AppendSeparator(size_t i, std::string* to) const;
+  /// Length of separator i: of the low fence of child i + 1.
+  size_t SeparatorBytes(size_t i) const { return header().prefix_bytes + size_t{Slot(i).bytes}; }
+  /// Writes separator i, SeparatorBytes(i) bytes, to `to`.
+  void CopySeparator(size_t i, char* to) const;
+  /// The same, behind what `to` holds.
+  void AppendSeparator(size_t i, std::string* to) const {
+    to->resize(to->size() + SeparatorBytes(i));
+    CopySeparator(i, to->data() + to->size() - SeparatorBytes(i));
+  }
 
   size_t fences_offset() const {
     return is_leaf() ? leaf_slots_offset() + Pad8(2 * count())

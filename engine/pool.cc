@@ -87,7 +87,6 @@ Status Pool::Impl::Close() {
 }
 
 Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
-  std::lock_guard lock(mutex);
   if (auto it = stores.find(info.id); it != stores.end()) return it->second.store.get();
   if (info.kind != ObjectKind::kStore) {
     return Status(Code::kInvalidArgument, fmt::format("'{}' is not a key-value store", info.name));
@@ -103,6 +102,7 @@ Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
 Result<Store*> Pool::CreateStore(std::string_view name) {
   Result<Store*> result = Status(Code::kNoMemory, "out of memory");
   Status s = NoThrow([&] {
+    std::lock_guard lock(impl_->mutex);
     auto info = impl_->catalogue.Create(name, ObjectKind::kStore);
     result = info.ok() ? impl_->Use(*info) : Result<Store*>(info.TakeStatus());
     return Status();
@@ -113,6 +113,8 @@ Result<Store*> Pool::CreateStore(std::string_view name) {
 Result<Store*> Pool::OpenStore(std::string_view name) {
   Result<Store*> result = Status(Code::kNoMemory, "out of memory");
   Status s = NoThrow([&] {
+    // Held from before the look-up, or a rename could come between it and the name's being kept.
+    std::lock_guard lock(impl_->mutex);
     auto info = impl_->catalogue.Find(name);
     result = info.ok() ? impl_->Use(*info) : Result<Store*>(info.TakeStatus());
     return Status();

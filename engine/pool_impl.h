@@ -21,6 +21,7 @@ class Pool::Impl {
  public:
   explicit Impl(std::unique_ptr<PageMap> page_map) : map(std::move(page_map)), catalogue(*map) {}
   Status Close();
+  /// The open store of this object. REQUIRES: `mutex` is held.
   Result<Store*> Use(const ObjectInfo& info);
 
   std::unique_ptr<PageMap> map;

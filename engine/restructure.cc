@@ -17,17 +17,23 @@ std::optional<std::string_view> HighOf(const NodeView& node) {
 
 }  // namespace
 
-std::string_view Restructure::Keep(std::string_view text) {
+char* Restructure::Room(size_t bytes) {
   constexpr size_t kChunk = 16384;
-  if (text.size() > kept_room_) {
+  assert(bytes <= kChunk);
+  if (bytes > kept_room_) {
     kept_.push_back(std::make_unique_for_overwrite<char[]>(kChunk));
     kept_next_ = kept_.back().get();
     kept_room_ = kChunk;
   }
   char* const at = kept_next_;
-  if (!text.empty()) std::memcpy(at, text.data(), text.size());
-  kept_next_ += text.size();
-  kept_room_ -= text.size();
+  kept_next_ += bytes;
+  kept_room_ -= bytes;
+  return at;
+}
+
+std::string_view Restructure::Keep(std::string_view text) {
+  char* const at = Room(text.size());
+  std::copy(text.begin(), text.end(), at);
   return {at, text.size()};
 }
 
@@ -342,11 +348,14 @@ Status Restructure::ReplaceRoot(const Level& level) {
 }
 
 void Restructure::AppendChildren(const NodeView& node, std::vector<ChildEntry>* children) {
-  std::string separator;
-  for (size_t i = 0; i < node.count(); i++) {
-    separator.clear();
-    if (i > 0) node.AppendSeparator(i - 1, &separator);
-    children->push_back({i == 0 ? node.low() : Keep(separator), node.ChildWord(i)});
+  // Room for the new ones, too.
+  children->reserve(children->size() + node.count() + 2);
+  children->push_back({node.low(), node.ChildWord(0)});
+  for (size_t i = 1; i < node.count(); i++) {
+    const size_t bytes = node.SeparatorBytes(i - 1);
+    char* const separator = Room(bytes);
+    node.CopySeparator(i - 1, separator);
+    children->push_back({{separator, bytes}, node.ChildWord(i)});
   }
 }
 

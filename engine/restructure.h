@@ -97,6 +97,8 @@ class Restructure {
                   std::string_view low, std::optional<std::string_view> high,
                   std::vector<ChildEntry>* fresh);
   void AppendChildren(const NodeView& node, std::vector<ChildEntry>* children);
+  /// Memory that lives as long as this object.
+  char* Room(size_t bytes);
   std::string_view Keep(std::string_view text);
   void SetWord(uint64_t place, uint64_t old_value, uint64_t new_value);
   void AssertState() const;

@@ -40,6 +40,9 @@ Status CheckRecord(std::string_view key, std::string_view value) {
   return Status();
 }
 
+// Inside a write only: it needs a lane, and must not wait for one where it stands.
+Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
+
 Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
 
 }  // namespace
@@ -211,7 +214,7 @@ Status Tree::MakeRoot(unsigned lane) {
   return change.MakeRoot();
 }
 
-Status Tree::LatchLeaf(std::string_view key, unsigned lane, NodeView* leaf) {
+Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
   for (;;) {
     uint64_t number = 0;
     {
@@ -220,12 +223,14 @@ Status Tree::LatchLeaf(std::string_view key, unsigned lane, NodeView* leaf) {
       if (leaf->data() != nullptr) number = leaf->number();
     }
     if (leaf->data() == nullptr) {
-      if (Status s = MakeRoot(lane); !s.ok()) return s;
+      if (Status s = MakeRoot(lane->Take()); !s.ok()) return s;
       continue;
     }
     SEQUENCE_POINT("put.latch");
+    const Descriptor& head = map_.memmap().At(leaf->pfn());
     LatchHold hold(map_.memmap().At(leaf->pfn()).latch);
-    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
+    __builtin_prefetch(leaf->data() + size_t{head.tail_end} * 8, 1);  // where a record may go
+    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {                    // replaced since the descent
       const bool same = IsLive(*leaf, 0) && leaf->number() == number;
       map_.counters().Add(Counter::kRestarts);
       if (same) return NodeDamage(leaf->pfn(), "the tree leads to a leaf of another range");
@@ -266,7 +271,7 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
 }
 
 Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
-                       unsigned lane) {
+                       LaneHold* lane) {
   const bool is_delete = type == RecordType::kDelete;
   if (is_delete && root_word() == 0) return NoSuchKey();
   NodeView node;
@@ -286,7 +291,8 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
     return s;
   }
 
-  Restructure change(*this, lane);
+  if (!lane->TryTake()) return NeedsLane();
+  Restructure change(*this, lane->Take());
   hold.HandOver();
   if (Status s = change.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
   // The record goes into the new leaf, and shares the fence that retires the lane.
@@ -309,7 +315,7 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
 
 // After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
 // back. Optional, so failures are left to the next write that meets them.
-void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigned lane,
+void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, LaneHold* lane,
                              LatchHold* hold) {
   std::vector<RecordView> alive;
   Leaf leaf(map_, node);
@@ -318,7 +324,8 @@ void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, unsigne
                      leaf.tail_count() + kThinRecords >= node.count() &&
                      root_word() != node.child_word();
   if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() || !LeafIsThin(alive)) return;
-  Restructure change(*this, lane);
+  if (!lane->TryTake()) return;
+  Restructure change(*this, lane->Take());
   hold->HandOver();
   if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
 }
@@ -339,9 +346,13 @@ Status Tree::Write(std::string_view key, std::string_view value, RecordType type
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();  // made before any latch is held: it may fail
-  const LaneHold lane(map_.lanes());
+  LaneHold lane(map_.lanes());
   for (int tries = 0;; tries++) {
-    Status s = WriteOnce(key, value, type, lane.lane());
+    Status s = WriteOnce(key, value, type, &lane);
+    if (s.code() == Code::kBusy && !lane.held()) {
+      lane.Take();
+      continue;
+    }
     if (s.code() == Code::kNoSpace && MayReclaim(type, tries)) continue;
     if (s.ok() && !changed()) changed_.store(true, std::memory_order_relaxed);
     return s;
@@ -406,24 +417,27 @@ Status Tree::PutWithRun(std::string_view key, std::string_view value, const Lane
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();
-  const LaneHold lane(map_.lanes());
+  LaneHold lane(map_.lanes());
+  lane.Take();
   for (int tries = 0;; tries++) {
-    Status s = PutWithRunOnce(key, value, lane.lane(), run, frame);
+    Status s = PutWithRunOnce(key, value, &lane, run, frame);
     if (s.code() == Code::kNoSpace && MayReclaim(RecordType::kPut, tries)) continue;
     if (s.ok()) changed_.store(true, std::memory_order_relaxed);
     return s;
   }
 }
 
-Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, unsigned lane,
+Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
                             const LaneRun& run, std::span<const std::byte> frame) {
   const size_t bytes = RecordBytes(key.size(), value.size());
   for (;;) {
     NodeView node;
     if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
     LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-    if (Leaf(map_, node).HasRoom(bytes)) return AppendWithRun(node, key, value, lane, run, frame);
-    Restructure change(*this, lane);
+    if (Leaf(map_, node).HasRoom(bytes)) {
+      return AppendWithRun(node, key, value, lane->Take(), run, frame);
+    }
+    Restructure change(*this, lane->Take());
     hold.HandOver();
     if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
     if (Status s = change.Finish([] {}); !s.ok()) return s;

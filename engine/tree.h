@@ -84,20 +84,20 @@ class Tree {
   friend class Restructure;
 
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
-  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
   bool MayReclaim(RecordType type, int tries);
-  Status LatchLeaf(std::string_view key, unsigned lane, NodeView* leaf);
+  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
+  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf);
   Status MakeRoot(unsigned lane);
   Status BuildTail(const NodeView& leaf);
   Status Write(std::string_view key, std::string_view value, RecordType type);
-  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, unsigned lane);
+  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, LaneHold* lane);
   Status Append(const NodeView& leaf, std::string_view key, std::string_view value,
                 RecordType type);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,
                        unsigned lane, const LaneRun& run, std::span<const std::byte> frame);
-  Status PutWithRunOnce(std::string_view key, std::string_view value, unsigned lane,
+  Status PutWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
                         const LaneRun& run, std::span<const std::byte> frame);
-  void ShrinkAfterDelete(const NodeView& leaf, std::string_view key, unsigned lane,
+  void ShrinkAfterDelete(const NodeView& leaf, std::string_view key, LaneHold* lane,
                          LatchHold* hold);
   template <typename Use>
   Status FindAnd(std::string_view key, const Use& use);

@@ -3,6 +3,9 @@
 #include <mutex>
 
 namespace tuff {
+
+constinit thread_local unsigned thread_slot_cache = 0;
+
 namespace {
 
 // The slots in use. Never destroyed: threads may outlive static objects.
@@ -28,6 +31,7 @@ struct SlotHolder {
     }
   }
   ~SlotHolder() {
+    thread_slot_cache = kThreadSlots + 1;  // for what the thread still does
     if (slot == kThreadSlots) return;
     std::lock_guard lock(Slots().mutex);
     Slots().taken[slot] = false;
@@ -36,8 +40,9 @@ struct SlotHolder {
 
 }  // namespace
 
-unsigned ThreadSlot() {
+unsigned TakeThreadSlot() {
   thread_local SlotHolder holder;
+  thread_slot_cache = holder.slot + 1;
   return holder.slot;
 }
 

@@ -10,10 +10,18 @@
 
 namespace tuff {
 
+inline constexpr unsigned kThreadSlots = 128;
+
+// For ThreadSlot only.
+unsigned TakeThreadSlot();
+extern constinit thread_local unsigned thread_slot_cache;  // slot + 1; 0: none yet
+
 /// A small number for the calling thread, unique among live threads while fewer than
 /// kThreadSlots exist; later threads all get kThreadSlots. Given back when the thread ends.
-inline constexpr unsigned kThreadSlots = 128;
-unsigned ThreadSlot();
+inline unsigned ThreadSlot() {
+  const unsigned cached = thread_slot_cache;
+  return cached != 0 ? cached - 1 : TakeThreadSlot();
+}
 
 enum class Counter : uint8_t {
   kPuts,

@@ -117,19 +117,24 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
 
 }  // namespace
 
+std::optional<unsigned> Lanes::TryAcquire() {
+  const unsigned start = ThreadSlot() % kLanes;
+  for (unsigned i = 0; i < kLanes; i++) {
+    const unsigned lane = (start + i) % kLanes;
+    std::atomic<bool>& taken = holders_[lane].taken;
+    if (!taken.load(std::memory_order_relaxed) &&
+        !taken.exchange(true, std::memory_order_seq_cst)) {
+      return lane;
+    }
+  }
+  return std::nullopt;
+}
+
 unsigned Lanes::Acquire() {
   assert(!InRcuReadSection());
-  const unsigned start = ThreadSlot() % kLanes;
   for (;;) {
     const uint32_t seen = releases_.load(std::memory_order_acquire);
-    for (unsigned i = 0; i < kLanes; i++) {
-      const unsigned lane = (start + i) % kLanes;
-      std::atomic<bool>& taken = holders_[lane].taken;
-      if (!taken.load(std::memory_order_relaxed) &&
-          !taken.exchange(true, std::memory_order_seq_cst)) {
-        return lane;
-      }
-    }
+    if (const auto lane = TryAcquire(); lane) return *lane;
     waiters_.fetch_add(1, std::memory_order_seq_cst);
     bool any_free = false;
     for (const Holder& holder : holders_) {

@@ -1,4 +1,4 @@
-// Lanes: one persistent scratch frame for each concurrent writer, and the protocol that makes a
+// Lanes: one persistent scratch frame for each change of structure, and the protocol that makes a
 // change of structure happen wholly or not at all (invariants I2, I4).
 //
 //   F1  new nodes and the lane entry are made durable
@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "pagemap/lane_format.h"
@@ -45,6 +46,8 @@ class Lanes {
   /// A lane for the calling thread; waits while all are taken.
   /// REQUIRES: the thread holds no latch, no read section and no other lane.
   unsigned Acquire();
+  /// The same without waiting, so latches may be held; nothing if all are taken.
+  std::optional<unsigned> TryAcquire();
   void Release(unsigned lane);
 
   /// F1's share: stores and flushes the entry. The caller fences.
@@ -72,18 +75,27 @@ class Lanes {
   std::atomic<uint32_t> releases_{0};
 };
 
-/// Holds a lane for a scope.
+/// Holds a lane from when it is first needed to the end of a scope.
 class LaneHold {
  public:
-  explicit LaneHold(Lanes& lanes) : lanes_(lanes), lane_(lanes.Acquire()) {}
-  ~LaneHold() { lanes_.Release(lane_); }
+  explicit LaneHold(Lanes& lanes) : lanes_(lanes) {}
+  ~LaneHold() {
+    if (lane_) lanes_.Release(*lane_);
+  }
   LaneHold(const LaneHold&) = delete;
   LaneHold& operator=(const LaneHold&) = delete;
-  unsigned lane() const { return lane_; }
+  /// The lane, taken if need be. REQUIRES (unless held()): as for Acquire.
+  unsigned Take() {
+    if (!lane_) lane_ = lanes_.Acquire();
+    return *lane_;
+  }
+  /// False if there is none at once.
+  bool TryTake() { return lane_ || (lane_ = lanes_.TryAcquire()); }
+  bool held() const { return lane_.has_value(); }
 
  private:
   Lanes& lanes_;
-  const unsigned lane_;
+  std::optional<unsigned> lane_;
 };
 
 }  // namespace tuff

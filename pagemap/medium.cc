@@ -267,6 +267,11 @@ Status Medium::SyncAll() const {
   return Status();
 }
 
+void Medium::Prefault(uint64_t offset, uint64_t n) const {
+  if (granularity_ == Granularity::kPage || read_only_) return;
+  (void)madvise(base_ + offset, n, MADV_POPULATE_WRITE);  // a kernel before 5.14 does not know it
+}
+
 Status Medium::Reserve(uint64_t offset, uint64_t n) const {
   if (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(n)) != 0 &&
       errno != EOPNOTSUPP && errno != ENODEV) {

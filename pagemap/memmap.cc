@@ -103,10 +103,16 @@ void Memmap::InitBlock(uint64_t block) {
   domain_.counters().Add(Counter::kPageBlocksInitialised);
 }
 
+void Memmap::Prefault(uint64_t block) {
+  WriteWindow window(domain_);
+  domain_.medium().Prefault(OffsetOf(block << kBlockShift), OffsetOf(kBlockFrames));
+}
+
 void Memmap::FillBlock(uint64_t block) {
   const Pfn first = block << kBlockShift;
   BlockState& state = BlockAt(block);
   state.free_bits.fill(0);
+  state.mapped = false;
   new (&state.lock) Latch{};
   // A sparse file's blocks get their space now, so that a full disk is an error and not a signal.
   const bool backed = !sparse_ || domain_.medium().read_only() ||

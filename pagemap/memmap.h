@@ -32,7 +32,7 @@ class LazyMemory {
 };
 
 /// The volatile free bits of a page block (1 = free) and what else the allocator knows of it.
-/// Guarded by `lock`; `ready` may be read without.
+/// Guarded by `lock`; the atomics may be read without.
 struct BlockState {
   std::array<uint64_t, kBlockFrames / 64> free_bits;
   Latch lock;
@@ -40,6 +40,7 @@ struct BlockState {
   /// Runs of this order and above were not found at the last try; reset when a run is freed.
   std::atomic<uint8_t> no_order_from;
   std::atomic<uint8_t> ready;
+  bool mapped;  // its pages have been asked to be mapped all at once
 };
 
 class Memmap {
@@ -74,6 +75,10 @@ class Memmap {
   BlockState& BlockAt(uint64_t block) const {
     return reinterpret_cast<BlockState*>(block_memory_.data())[block];
   }
+
+  /// Has a page block mapped for writing at once, where that costs no I/O. Its frames are about to
+  /// be written.
+  void Prefault(uint64_t block);
 
   /// Free frames of the page blocks that have been initialised; kept by the allocator from then on.
   std::atomic<uint64_t>& known_free_frames() { return known_free_frames_; }

@@ -59,10 +59,11 @@ TEST(Lanes, AreNeverHeldTwiceAndNobodyIsForgotten) {
   for (size_t t = 0; t < kLanes + 32; t++) {
     threads.emplace_back([&] {
       for (int i = 0; i < (kSanitized ? 100 : 1000); i++) {
-        const LaneHold hold(lanes);
-        EXPECT_EQ(held[hold.lane()].fetch_add(1), 0);
+        LaneHold hold(lanes);
+        const unsigned lane = hold.Take();
+        EXPECT_EQ(held[lane].fetch_add(1), 0);
         std::this_thread::yield();
-        held[hold.lane()].fetch_sub(1);
+        held[lane].fetch_sub(1);
       }
     });
   }
