@@ -69,14 +69,14 @@ Pfn FrameAllocator::TakeFrom(uint64_t block, unsigned order) {
   BlockState& state = memmap_.TouchBlock(block);
   if (state.no_order_from.load(std::memory_order_relaxed) <= order) return 0;
   LatchHold hold(state.lock);
-  if (!state.mapped) {
-    state.mapped = true;
-    memmap_.Prefault(block);
-  }
   const int first = FindRun(state.free_bits, order);
   if (first < 0) {
     state.no_order_from.store(static_cast<uint8_t>(order), std::memory_order_relaxed);
     return 0;
+  }
+  if (!state.mapped) {
+    state.mapped = true;
+    memmap_.Prefault(block);
   }
   SetRun(state.free_bits, static_cast<unsigned>(first), order, false);
   state.free_frames.store(

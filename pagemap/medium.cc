@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <libpmem2.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -269,6 +271,10 @@ Status Medium::SyncAll() const {
 
 void Medium::Prefault(uint64_t offset, uint64_t n) const {
   if (granularity_ == Granularity::kPage || read_only_) return;
+  struct statfs fs {};
+  const bool in_memory = medium_granularity_ != Granularity::kPage ||
+                         (fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC);
+  if (!in_memory) return;
   (void)madvise(base_ + offset, n, MADV_POPULATE_WRITE);  // a kernel before 5.14 does not know it
 }
 

@@ -177,6 +177,7 @@ TEST_F(LanesTest, TheSixtyFifthWriterWaits) {
   for (unsigned i = 0; i < kLanes; i++) held.push_back(lanes_.Acquire());
   std::sort(held.begin(), held.end());
   EXPECT_EQ(std::unique(held.begin(), held.end()), held.end());
+  EXPECT_EQ(lanes_.TryAcquire(), std::nullopt);
   std::atomic<bool> released{false};
   std::thread waiter([&] {
     const unsigned lane = lanes_.Acquire();
@@ -187,6 +188,7 @@ TEST_F(LanesTest, TheSixtyFifthWriterWaits) {
   released = true;
   lanes_.Release(held[17]);
   waiter.join();
+  EXPECT_NE(lanes_.TryAcquire(), std::nullopt);
 }
 
 }  // namespace
