@@ -40,6 +40,7 @@ class TreeWalk {
     NodeView node;
     if (Status s = Visit(word, level, &node); !s.ok()) {
       Report(report_, s.ToString());
+      ReachDamaged(ChildPfn(word));
       return;
     }
     const size_t problems = report_->problems.size();
@@ -70,6 +71,15 @@ class TreeWalk {
     }
     // Again and whole, whatever is known of it since the mount.
     return VerifyNode(*node, map_.hash_seed(), tree_.object_id());
+  }
+
+  // It is not leaked; what it leads to may seem so.
+  void ReachDamaged(Pfn pfn) {
+    if (!map_.RunInPool(pfn, 0)) return;
+    const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
+    if (OwnerIsValid(pfn, owner) && UnpackOwner(owner).object_id == tree_.object_id()) {
+      (*reached_)[pfn] = true;
+    }
   }
 
   void WalkLeaf(const NodeView& node) {

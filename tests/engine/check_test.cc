@@ -1,0 +1,143 @@
+// The checker must see what is wrong: each test makes one kind of damage in a pool that was sound.
+#include "engine/check.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/engine/engine_test_util.h"
+
+namespace tuff::test {
+namespace {
+
+class CheckTest : public testing::Test {
+ protected:
+  CheckTest() {
+    for (int i = 0; i < 200; i++) {
+      EXPECT_OK(store().Put("key" + std::to_string(i), std::string(100, 'v')));
+    }
+    for (int i = 0; i < 8; i++) {
+      EXPECT_OK(store().Put("long" + std::to_string(i), std::string(15000, 'v')));
+    }
+    auto info = PoolTestPeer::GetCatalogue(fixture_.pool()).Find("store");
+    EXPECT_OK(info);
+    info_ = *info;
+    tree_ = std::make_unique<Tree>(map(), info_.id, info_.anchor);
+    EXPECT_EQ(Problems(fixture_.pool()), "");
+  }
+
+  Store& store() { return fixture_.store(); }
+  PageMap& map() { return fixture_.map(); }
+  NodeView NodeOf(uint64_t word) {
+    return {map().base() + OffsetOf(ChildPfn(word)), ChildPfn(word)};
+  }
+  NodeView Root() { return NodeOf(tree_->root_word()); }
+  // The leaf that begins or ends the tree.
+  NodeView Leaf(bool last) {
+    NodeView node = Root();
+    while (!node.is_leaf()) node = NodeOf(node.ChildWord(last ? node.count() - 1 : 0));
+    return node;
+  }
+  uint64_t OwnerOf(const NodeView& node) {
+    return PackOwner(node.pfn(), FrameKind::kTreeNode, node.order(), info_.id);
+  }
+  void Store64(uint64_t offset, uint64_t value) {
+    WriteWindow window(map().domain());
+    window.Store64(offset, value);
+  }
+  void Store8(uint64_t offset, uint8_t value) {
+    WriteWindow window(map().domain());
+    window.Store(offset, &value, 1);
+  }
+  // Exactly the problems that contain these texts, in any order.
+  void ExpectProblems(const std::vector<std::string>& wanted) {
+    const CheckReport report = Check(fixture_.pool());
+    EXPECT_EQ(report.problems.size(), wanted.size()) << report.ToString();
+    for (const std::string& text : wanted) {
+      EXPECT_NE(report.ToString().find(text), std::string::npos) << "not found: " << text << "\n"
+                                                                 << report.ToString();
+    }
+  }
+
+  PoolFixture fixture_;
+  ObjectInfo info_;
+  std::unique_ptr<Tree> tree_;
+};
+
+TEST_F(CheckTest, CountsWhatIsThere) {
+  const CheckReport report = Check(fixture_.pool());
+  EXPECT_EQ(report.records, 208u + 1);  // and the catalogue's
+  EXPECT_EQ(report.depth_max, 2u);
+  EXPECT_GE(report.order_max, 3u);
+  EXPECT_GT(report.frames_in_use, 8u * 4);
+}
+
+TEST_F(CheckTest, ALeakedFrame) {
+  const Pfn pfn = map().allocator().Allocate(1, AllocFor::kGrowth);
+  ASSERT_NE(pfn, 0u);
+  Store64(OwnerWordOffset(pfn), PackOwner(pfn, FrameKind::kTreeNode, 1, info_.id));
+  ExpectProblems({"I4: pfn " + std::to_string(pfn) + ": leaked: 2 frames of object " +
+                  std::to_string(info_.id)});
+}
+
+TEST_F(CheckTest, AnOwnerWordThatLies) {
+  const NodeView leaf = Leaf(false);
+  Store64(OwnerWordOffset(leaf.pfn()), 0);
+  ExpectProblems({"I4: pfn " + std::to_string(leaf.pfn()) + ": owner word 0x0, expected"});
+}
+
+TEST_F(CheckTest, OwnerWordsWhereNoneMayBe) {
+  const NodeView large = Leaf(true);
+  ASSERT_GE(large.order(), 1u);
+  const Pfn free = map().allocator().Allocate(0, AllocFor::kGrowth);
+  Store64(OwnerWordOffset(large.pfn() + 1), PackOwner(large.pfn() + 1, FrameKind::kTreeNode, 0, 1));
+  Store64(OwnerWordOffset(kLanesPfn), PackOwner(kLanesPfn, FrameKind::kMetadata, 0, 1));
+  Store64(OwnerWordOffset(free), 0x1234);
+  ExpectProblems({"owner word inside the run at " + std::to_string(large.pfn()),
+                  "pfn " + std::to_string(kLanesPfn) + ": reserved frame has an owner",
+                  "pfn " + std::to_string(free) + ": damaged owner word 0x1234"});
+}
+
+TEST_F(CheckTest, AChildThatIsReferredToTwice) {
+  const NodeView root = Root();
+  const Pfn lost = ChildPfn(root.ChildWord(1));
+  Store64(root.ChildPlace(1), root.ChildWord(0));
+  ExpectProblems({"I4: pfn " + std::to_string(ChildPfn(root.ChildWord(0))) + ": referred to twice",
+                  "I4: pfn " + std::to_string(lost) + ": leaked"});
+}
+
+TEST_F(CheckTest, ChildrenThatHaveChangedPlaces) {
+  const NodeView root = Root();
+  const uint64_t words[] = {root.ChildWord(0), root.ChildWord(1)};
+  Store64(root.ChildPlace(0), words[1]);
+  Store64(root.ChildPlace(1), words[0]);
+  ExpectProblems({"T1: pfn " + std::to_string(ChildPfn(words[0])) + ": fence keys differ",
+                  "T1: pfn " + std::to_string(ChildPfn(words[1])) + ": fence keys differ"});
+}
+
+TEST_F(CheckTest, ALaneThatIsNotEmpty) {
+  Store64(OffsetOf(kLanesPfn + 3), 77);
+  ExpectProblems({"I5: lane 3 is not empty"});
+  Store64(OffsetOf(kLanesPfn + 3), 0);
+}
+
+TEST_F(CheckTest, ADamagedRecord) {
+  const NodeView leaf = Leaf(false);
+  ASSERT_GT(leaf.count(), 0u);
+  RecordView record;
+  ASSERT_TRUE(leaf.BaseRecord(0, &record));
+  const auto* value = reinterpret_cast<const std::byte*>(record.value.data());
+  Store8(static_cast<uint64_t>(value - map().base()), 'x');
+  ExpectProblems({"pfn " + std::to_string(leaf.pfn()) + ": node has a wrong checksum"});
+}
+
+TEST_F(CheckTest, ARootThatIsAnotherStores) {
+  ASSERT_OK(fixture_.pool().CreateStore("other"));
+  auto other = PoolTestPeer::GetCatalogue(fixture_.pool()).Find("other");
+  ASSERT_OK(other);
+  const Tree tree(map(), other->id, other->anchor);
+  Store64(tree.root_place(), tree_->root_word());
+  ExpectProblems({"node belongs to object " + std::to_string(info_.id) + ", not " +
+                  std::to_string(other->id)});
+}
+
+}  // namespace
+}  // namespace tuff::test
