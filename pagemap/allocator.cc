@@ -109,6 +109,8 @@ bool FrameAllocator::MayHold(uint64_t block, unsigned order) {
 }
 
 Pfn FrameAllocator::Search(unsigned order) {
+  uint64_t exhausted = exhausted_.load(std::memory_order_acquire);
+  if (order >= (exhausted & kOrderByte)) return 0;
   std::atomic<uint32_t>& hint = hints_[ThreadSlot()][order];
   if (Pfn pfn = TakeFrom(hint.load(std::memory_order_relaxed), order); pfn != 0) return pfn;
   const uint64_t blocks = memmap_.blocks();
@@ -122,6 +124,7 @@ Pfn FrameAllocator::Search(unsigned order) {
     cursor_.store((block + 1) % blocks, std::memory_order_relaxed);
     return pfn;
   }
+  exhausted_.compare_exchange_strong(exhausted, (exhausted & ~kOrderByte) | order);
   return 0;
 }
 
@@ -205,6 +208,16 @@ void FrameAllocator::FreeBits(Pfn pfn, unsigned order) {
       std::memory_order_relaxed);
   memmap_.known_free_frames().fetch_add(1ull << order, std::memory_order_relaxed);
   state.no_order_from.store(kOrderMax + 1, std::memory_order_relaxed);
+  NoteFree(state);
+}
+
+// REQUIRES: the block's lock is held.
+void FrameAllocator::NoteFree(const BlockState& state) {
+  uint64_t word = exhausted_.fetch_add(kOrderByte + 1);
+  const auto order = static_cast<unsigned>(word & kOrderByte);
+  if (order > kOrderMax || FindRun(state.free_bits, order) < 0) return;
+  word = exhausted_.load();
+  while (!exhausted_.compare_exchange_weak(word, (word & ~kOrderByte) | (kOrderMax + 1))) continue;
 }
 
 uint64_t FrameAllocator::CountFreeFrames() const {

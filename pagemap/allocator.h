@@ -53,12 +53,17 @@ class FrameAllocator {
   Pfn Borrow(unsigned order);
   void Repay(Pfn pfn, unsigned order);
   void FreeBits(Pfn pfn, unsigned order);
+  void NoteFree(const BlockState& state);
 
   Memmap& memmap_;
   Counters& counters_;
   // A page block of its own for every thread and order, to begin the search in.
   std::array<std::array<std::atomic<uint32_t>, kOrderMax + 1>, kThreadSlots + 1> hints_{};
   std::atomic<uint64_t> cursor_{0};
+  // Low byte: no page block has a run of this order or above, so that a full pool is not searched
+  // again and again. Above it: a count of frees, which makes a search that one has overtaken void.
+  static constexpr uint64_t kOrderByte = 0xff;
+  std::atomic<uint64_t> exhausted_{kOrderMax + 1};
   const size_t reserve_unit_;
   std::atomic<bool> reserve_short_{true};
   std::atomic<uint32_t> short_allocations_{0};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "tests/pagemap/pagemap_test_util.h"
@@ -123,6 +124,30 @@ TEST(AllocatorTest, FreedFramesComeBackAndRefillTheReserveFirst) {
   EXPECT_EQ(allocator.Allocate(4, AllocFor::kExchange), held.back());
   for (const Pfn pfn : held) allocator.Free(pfn, 4);
   EXPECT_NE(allocator.Allocate(0, AllocFor::kGrowth), 0u);
+}
+
+// What is remembered of a search in vain must not outlive a free.
+TEST(AllocatorTest, AFreedRunIsFoundHoweverFullThePool) {
+  FramesFixture fixture;
+  FrameAllocator& allocator = fixture.map().allocator();
+  std::vector<Pfn> held;
+  for (unsigned order = kOrderMax + 1; order-- > 0;) {
+    while (Pfn pfn = allocator.Allocate(order, AllocFor::kExchange)) {
+      for (Pfn at = pfn; at < pfn + (1ull << order); at++) held.push_back(at);
+    }
+  }
+  std::sort(held.begin(), held.end());
+  EXPECT_EQ(held.size(), DataFrames(fixture.map().frames()));
+  // All single frames back, from the top; then runs of every order must be there.
+  for (; !held.empty(); held.pop_back()) {
+    allocator.Free(held.back(), 0);
+    const Pfn pfn = allocator.Allocate(0, AllocFor::kExchange);
+    ASSERT_NE(pfn, 0u) << held.size() << " frames are still taken";
+    allocator.Free(pfn, 0);
+  }
+  for (unsigned order = 0; order <= kOrderMax; order++) {
+    EXPECT_NE(allocator.Allocate(order, AllocFor::kGrowth), 0u) << "order " << order;
+  }
 }
 
 TEST(AllocatorTest, SeveralThreadsGetDisjointRuns) {
