@@ -79,7 +79,11 @@ TEST_F(LeafTest, BaseAndLogAreMerged) {
   }
   EXPECT_EQ(Alive(), wanted);
   fixture_.Reopen();
-  EXPECT_OK(Leaf(map(), Root()).BuildTail());
+  {
+    Leaf leaf(map(), Root());
+    LatchHold hold(leaf.head().latch);
+    EXPECT_OK(leaf.BuildTail());
+  }
   EXPECT_EQ(Alive(), wanted);
 }
 
