@@ -122,7 +122,8 @@ Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
   auto id = map_.NextObjectId();
   if (!id.ok()) return id.TakeStatus();
   ObjectInfo info{std::string(name), *id, kind, map_.allocator().Allocate(0, AllocFor::kGrowth)};
-  if (info.anchor == 0 && map_.limbo().Reclaim() > 0) {
+  if (info.anchor == 0) {
+    map_.limbo().Reclaim();  // or another thread has just done it
     info.anchor = map_.allocator().Allocate(0, AllocFor::kGrowth);
   }
   if (info.anchor == 0) {

@@ -143,7 +143,7 @@ Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id) 
   for (size_t i = 0; i < node.separators(); i++) {
     const InnerSlot slot = node.Slot(i);
     const size_t rest = slot.bytes > 8 ? slot.bytes - 8u : 0;
-    if (slot.bytes > kKeySizeMax || slot.offset > node.base_end() ||
+    if (node.SeparatorBytes(i) > kKeySizeMax || slot.offset > node.base_end() ||
         rest > node.base_end() - slot.offset) {
       return NodeDamage(node.pfn(), fmt::format("separator {} is out of bounds", i));
     }

@@ -191,9 +191,9 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
   size_t longest_key = pending.key.size();
   for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
   if (pending.shrinking) {
+    const size_t least = one + std::max(pending.bytes, RecordBytes(longest_key, 0));
     for (unsigned order = 0; order <= kNodeOrderMax; order++) {
-      if (one + std::max(pending.bytes, RecordBytes(longest_key, 0)) > kFrameSize << order)
-        continue;
+      if (least > kFrameSize << order) continue;
       plan.parts = {{0, n, order}};
       return plan;
     }

@@ -227,10 +227,11 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
       continue;
     }
     SEQUENCE_POINT("put.latch");
-    const Descriptor& head = map_.memmap().At(leaf->pfn());
-    LatchHold hold(map_.memmap().At(leaf->pfn()).latch);
-    __builtin_prefetch(leaf->data() + size_t{head.tail_end} * 8, 1);  // where a record may go
-    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {                    // replaced since the descent
+    Descriptor& head = map_.memmap().At(leaf->pfn());
+    LatchHold hold(head.latch);
+    // Where a record may go.
+    __builtin_prefetch(leaf->data() + size_t{head.tail_end} * 8, 1);
+    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
       const bool same = IsLive(*leaf, 0) && leaf->number() == number;
       map_.counters().Add(Counter::kRestarts);
       if (same) return NodeDamage(leaf->pfn(), "the tree leads to a leaf of another range");
@@ -333,10 +334,10 @@ void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, LaneHol
 // After a NoSpace: true if another try makes sense.
 bool Tree::MayReclaim(RecordType type, int tries) {
   const bool is_delete = type == RecordType::kDelete;
-  if (map_.limbo().Reclaim() > 0)
-    return tries < (is_delete ? kReclaimTriesOfDelete : kReclaimTries);
-  if (tries == 0) return true;  // another thread may have emptied limbo a moment ago
-  if (!is_delete || tries >= kReclaimTriesOfDelete) return false;
+  const bool freed = map_.limbo().Reclaim() > 0;
+  if (tries == 0) return true;  // if not we, another thread may have emptied limbo a moment ago
+  if (tries >= (is_delete ? kReclaimTriesOfDelete : kReclaimTries)) return false;
+  if (freed || !is_delete) return freed;
   std::this_thread::sleep_for(kReclaimPause);
   return true;
 }
@@ -434,7 +435,7 @@ Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, LaneHo
     NodeView node;
     if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
     LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-    if (Leaf(map_, node).HasRoom(bytes)) {
+    if (Leaf(map_, node).HasRoomForPut(key.size(), bytes)) {
       return AppendWithRun(node, key, value, lane->Take(), run, frame);
     }
     Restructure change(*this, lane->Take());

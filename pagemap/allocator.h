@@ -4,8 +4,10 @@
 // run that was freed on the medium comes back here through limbo (limbo.h).
 // A full pool can always shrink: a few runs of each order up to 4 are held back as a reserve. It
 // lends them for exchanges, which will free a run at least as large, and takes back what it is owed
-// from whatever is freed. So it is never used up: for each run lent, one is in limbo or soon will
-// be. Thread-safety: all functions from any thread.
+// from whatever is freed. So it is never used up: for each run lent, one is or soon will be in
+// limbo.
+//
+// Thread-safety: all functions from any thread.
 #pragma once
 
 #include <array>

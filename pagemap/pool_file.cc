@@ -54,8 +54,7 @@ Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
   if (fstatvfs(fd, &fs) == 0 && bytes > fs.f_bavail * fs.f_frsize) {
     return Status(
         Code::kNoSpace,
-        fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or "
-                    "sparse",
+        fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or sparse",
                     path, bytes, fs.f_bavail * fs.f_frsize));
   }
   const std::vector<char> zeros(4 << 20, 0);

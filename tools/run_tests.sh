@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds in every way, and tests all of it.
 #
-#   tools/run_tests.sh           style; g++, clang, ASan with UBSan, TSan: each built and tested
+#   tools/run_tests.sh           style; g++; clang (all built, the quick tests run); ASan with UBSan;
+#                                TSan of what is concurrent
 #   tools/run_tests.sh --quick   style and g++ only
 #
 # Build output goes to build/logs/. The last line is "N passed, N failed, N skipped" over all

@@ -100,6 +100,20 @@ TEST(NodeTest, HostileTablesAreRejected) {
     inner.Reseal();
     EXPECT_TRUE(inner.Verify().IsCorruption()) << slot.offset << ' ' << slot.bytes;
   }
+  // A separator as long as a key may be, but for the prefix in front of it.
+  const std::string prefix(10, 'p');
+  TestNode inner = TestNode::Inner(
+      {prefix, prefix + "1" + std::string(1000, 'x'), prefix + "2" + std::string(1000, 'x')},
+      prefix, prefix + "9");
+  ASSERT_EQ(inner.view().SeparatorBytes(0), 1011u);
+  ASSERT_OK(inner.Verify());
+  InnerSlot slot{};
+  std::memcpy(&slot, inner.bytes() + inner.view().inner_slots_offset(), sizeof slot);
+  slot.bytes = kKeySizeMax - 9;
+  std::memcpy(inner.bytes() + inner.view().inner_slots_offset(), &slot, sizeof slot);
+  inner.Reseal();
+  EXPECT_TRUE(inner.Verify().IsCorruption());
+
   TestNode swapped = TestNode::Inner({"b", "b2", "b3"}, "b", "c");
   std::swap_ranges(swapped.bytes() + 64, swapped.bytes() + 72, swapped.bytes() + 72);
   swapped.Reseal();
