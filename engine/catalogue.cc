@@ -4,7 +4,9 @@
 
 #include <cstring>
 
+#include "engine/batch.h"
 #include "engine/cursor.h"
+#include "engine/graveyard.h"
 
 namespace tuff {
 namespace {
@@ -111,17 +113,9 @@ Status Catalogue::Load() {
   return Status();
 }
 
-Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
-  if (Status s = CheckName(name); !s.ok()) return s;
-  std::lock_guard lock(mutex_);
-  if (Status s = Load(); !s.ok()) return s;
-  if (by_name_.contains(name)) {
-    return Status(Code::kExists, fmt::format("{}: store '{}' exists already", map_.path(), name));
-  }
-  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
-  auto id = map_.NextObjectId();
-  if (!id.ok()) return id.TakeStatus();
-  ObjectInfo info{std::string(name), *id, kind, map_.allocator().Allocate(0, AllocFor::kGrowth)};
+Result<ObjectInfo> Catalogue::NewAnchor(uint32_t id, ObjectKind kind, Tree* tree,
+                                        const std::function<std::string(Pfn)>& value_of) {
+  ObjectInfo info{"", id, kind, map_.allocator().Allocate(0, AllocFor::kGrowth)};
   if (info.anchor == 0) {
     map_.limbo().Reclaim();  // or another thread has just done it
     info.anchor = map_.allocator().Allocate(0, AllocFor::kGrowth);
@@ -130,19 +124,49 @@ Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
     return Status(Code::kNoSpace, fmt::format("{}: the pool is full", map_.path()));
   }
   alignas(8) std::byte frame[kFrameSize] = {};
-  const Anchor anchor = MakeAnchor(info.id, kind, map_.hash_seed(), info.anchor);
+  const Anchor anchor = MakeAnchor(id, kind, map_.hash_seed(), info.anchor);
   std::memcpy(frame, &anchor, sizeof anchor);
-  const CatalogueEntry entry{info.anchor, static_cast<uint32_t>(kind), 0};
-  std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
-  value += name;
-  const LaneRun run{info.anchor, PackOwner(info.anchor, FrameKind::kMetadata, 0, info.id)};
-  Status s = tree_.PutWithRun(CatalogueKey(info.id), value, run, frame);
+  const LaneRun run{info.anchor, PackOwner(info.anchor, FrameKind::kMetadata, 0, id)};
+  Status s = tree->PutWithRun(CatalogueKey(id), value_of(info.anchor), run, frame);
   if (!s.ok()) {
     if (!map_.domain().failed()) map_.allocator().Free(info.anchor, 0);
     return s;
   }
-  by_name_.emplace(info.name, info);
   return info;
+}
+
+Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
+  if (kind == ObjectKind::kStore) {
+    if (Status s = CheckName(name); !s.ok()) return s;
+  }
+  std::lock_guard lock(mutex_);
+  if (Status s = Load(); !s.ok()) return s;
+  if (by_name_.contains(name)) {
+    return Status(Code::kExists, fmt::format("{}: store '{}' exists already", map_.path(), name));
+  }
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  auto id = map_.NextObjectId();
+  if (!id.ok()) return id.TakeStatus();
+  auto info = NewAnchor(*id, kind, &tree_, [&](Pfn anchor) {
+    const CatalogueEntry entry{anchor, static_cast<uint32_t>(kind), 0};
+    return std::string(reinterpret_cast<const char*>(&entry), sizeof entry).append(name);
+  });
+  if (!info.ok()) return info;
+  info->name = name;
+  by_name_.emplace(info->name, *info);
+  return info;
+}
+
+Status Catalogue::Move(const ObjectInfo& object, Tree* to, std::string_view value,
+                       Versions& versions) {
+  std::lock_guard lock(mutex_);
+  const std::string key = CatalogueKey(object.id);
+  std::vector<BatchOp> ops = {{&tree_, key, {}, RecordType::kDelete},
+                              {to, key, value, RecordType::kPut}};
+  BatchWriter writer(map_, versions);
+  if (Status s = writer.Write(std::move(ops)); !s.ok()) return s;
+  by_name_.erase(object.name);
+  return Status();
 }
 
 Result<ObjectInfo> Catalogue::Find(std::string_view name) {
@@ -160,7 +184,7 @@ Status Catalogue::Rename(std::string_view from, std::string_view to) {
   std::lock_guard lock(mutex_);
   if (Status s = Load(); !s.ok()) return s;
   const auto it = by_name_.find(from);
-  if (it == by_name_.end()) {
+  if (it == by_name_.end() || it->second.kind == ObjectKind::kGraveyard) {
     return Status(Code::kNotFound, fmt::format("{}: no store '{}'", map_.path(), from));
   }
   if (from == to) return Status();

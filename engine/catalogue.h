@@ -5,6 +5,7 @@
 // Thread-safety: all functions from any thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -33,6 +34,11 @@ class Catalogue {
   Status Open();
 
   Result<ObjectInfo> Create(std::string_view name, ObjectKind kind);  // Exists
+  /// Makes an anchor and, in the same event, puts value_of(its pfn) under the id into `tree`.
+  Result<ObjectInfo> NewAnchor(uint32_t id, ObjectKind kind, Tree* tree,
+                               const std::function<std::string(Pfn)>& value_of);
+  /// Takes an object out and, in the same event, puts `value` under its id into `to`.
+  Status Move(const ObjectInfo& object, Tree* to, std::string_view value, Versions& versions);
   Result<ObjectInfo> Find(std::string_view name);                     // NotFound
   Status Rename(std::string_view from, std::string_view to);
   Result<std::map<std::string, ObjectInfo, std::less<>>> List();

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/cursor.h"
+#include "engine/graveyard.h"
 #include "pagemap/rcu.h"
 
 namespace tuff {
@@ -32,8 +33,12 @@ void Reach(PageMap& map, Pfn pfn, uint64_t owner, std::vector<bool>* reached, Ch
 
 class TreeWalk {
  public:
-  TreeWalk(Tree& tree, std::vector<bool>* reached, CheckReport* report)
-      : tree_(tree), map_(tree.map()), reached_(reached), report_(report) {}
+  TreeWalk(Tree& tree, bool in_graveyard, std::vector<bool>* reached, CheckReport* report)
+      : tree_(tree),
+        map_(tree.map()),
+        in_graveyard_(in_graveyard),
+        reached_(reached),
+        report_(report) {}
 
   void Walk(uint64_t word, int level, const std::string& low,
             const std::optional<std::string>& high) {
@@ -51,6 +56,11 @@ class TreeWalk {
     report_->nodes++;
     report_->order_max = std::max(report_->order_max, node.order());
     if (level < 0) report_->depth_max = std::max(report_->depth_max, node.level() + 1);
+    // The right edge of a tree that is being built has no end yet.
+    if (in_graveyard_) {
+      if (!node.is_leaf()) WalkChildren(node, high);
+      return;
+    }
     if (node.low() != low || node.has_high() != high.has_value() ||
         (high && node.high() != *high)) {
       Report(report_,
@@ -99,7 +109,7 @@ class TreeWalk {
 
   void WalkChildren(const NodeView& node, const std::optional<std::string>& high) {
     std::string low(node.low());
-    for (size_t i = 0; i < node.count(); i++) {
+    for (size_t i = in_graveyard_ ? FirstChildLeft(node) : 0; i < node.count(); i++) {
       std::optional<std::string> child_high = high;
       if (i + 1 < node.count()) {
         child_high.emplace();
@@ -112,6 +122,7 @@ class TreeWalk {
 
   Tree& tree_;
   PageMap& map_;
+  const bool in_graveyard_;
   std::vector<bool>* reached_;
   CheckReport* report_;
 };
@@ -154,10 +165,46 @@ std::string CheckReport::ToString() const {
   return text;
 }
 
-void CheckTree(Tree& tree, std::vector<bool>* reached, CheckReport* report) {
+void CheckTree(Tree& tree, bool in_graveyard, std::vector<bool>* reached, CheckReport* report) {
   const uint64_t root = tree.root_word();
-  if (root != 0) TreeWalk(tree, reached, report).Walk(root, -1, "", std::nullopt);
+  if (root != 0) TreeWalk(tree, in_graveyard, reached, report).Walk(root, -1, "", std::nullopt);
 }
+
+namespace {
+
+// An object's anchor. False: it cannot be believed.
+bool CheckAnchor(PageMap& map, Catalogue& catalogue, Pfn anchor, uint32_t id, ObjectKind kind,
+                 std::vector<bool>* reached, CheckReport* report) {
+  auto read = catalogue.ReadAnchor(anchor, id, kind);
+  if (!read.ok()) {
+    Report(report, read.status().ToString());
+    return false;
+  }
+  Reach(map, anchor, PackOwner(anchor, FrameKind::kMetadata, 0, id), reached, report);
+  return true;
+}
+
+// What the graveyard's records lead to.
+void CheckBuried(PageMap& map, Catalogue& catalogue, Tree& graveyard, std::vector<bool>* reached,
+                 CheckReport* report) {
+  Cursor cursor(graveyard, {});
+  for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
+    uint32_t id = 0;
+    GraveyardEntry entry;
+    if (!ParseGraveyardRecord(cursor.key(), cursor.value(), &id, &entry)) {
+      Report(report, "a graveyard record is malformed");
+      continue;
+    }
+    const auto kind = static_cast<ObjectKind>(entry.kind);
+    if (!CheckAnchor(map, catalogue, entry.anchor_pfn, id, kind, reached, report)) continue;
+    Tree tree(map, entry.tree_object_id, entry.anchor_pfn);
+    CheckTree(tree, true, reached, report);
+    report->buried++;
+  }
+  if (!cursor.status().ok()) Report(report, cursor.status().ToString());
+}
+
+}  // namespace
 
 CheckReport CheckPool(PageMap& map, Catalogue& catalogue) {
   map.domain().AdmitThread();
@@ -167,7 +214,7 @@ CheckReport CheckPool(PageMap& map, Catalogue& catalogue) {
     if (Load64(map.base() + OffsetOf(kLanesPfn + lane)) == 0) continue;
     Report(&report, fmt::format("I5: lane {} is not empty", lane));
   }
-  CheckTree(catalogue.tree(), &reached, &report);
+  CheckTree(catalogue.tree(), false, &reached, &report);
   Cursor cursor(catalogue.tree(), {});
   for (cursor.SeekToFirst(); cursor.Valid(); cursor.Next()) {
     ObjectInfo info;
@@ -175,15 +222,11 @@ CheckReport CheckPool(PageMap& map, Catalogue& catalogue) {
       Report(&report, "a catalogue record is malformed");
       continue;
     }
-    auto anchor = catalogue.ReadAnchor(info.anchor, info.id, info.kind);
-    if (!anchor.ok()) {
-      Report(&report, anchor.status().ToString());
-      continue;
-    }
-    Reach(map, info.anchor, PackOwner(info.anchor, FrameKind::kMetadata, 0, info.id), &reached,
-          &report);
+    if (!CheckAnchor(map, catalogue, info.anchor, info.id, info.kind, &reached, &report)) continue;
     Tree tree(map, info.id, info.anchor);
-    CheckTree(tree, &reached, &report);
+    CheckTree(tree, false, &reached, &report);
+    if (info.kind != ObjectKind::kGraveyard) continue;
+    CheckBuried(map, catalogue, tree, &reached, &report);
   }
   if (!cursor.status().ok()) Report(&report, cursor.status().ToString());
   CheckFrameTable(map, reached, &report);

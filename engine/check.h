@@ -18,6 +18,7 @@ struct CheckReport {
   uint64_t nodes = 0;
   uint64_t records = 0;
   uint64_t frames_in_use = 0;
+  uint64_t buried = 0;     // trees in the graveyard
   unsigned depth_max = 0;  // levels of the highest tree
   unsigned order_max = 0;  // of any node
   std::string ToString() const;
@@ -25,7 +26,8 @@ struct CheckReport {
 
 CheckReport CheckPool(PageMap& map, Catalogue& catalogue);
 
-/// The same for one tree. `reached` has a bit for each frame of the pool.
-void CheckTree(Tree& tree, std::vector<bool>* reached, CheckReport* report);
+/// The same for one tree. `reached` has a bit for each frame of the pool. Of a tree `in_graveyard`
+/// only what is left must be sound, and nothing is said about its keys.
+void CheckTree(Tree& tree, bool in_graveyard, std::vector<bool>* reached, CheckReport* report);
 
 }  // namespace tuff

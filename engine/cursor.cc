@@ -14,7 +14,8 @@ std::string PrefixEnd(std::string prefix) {
 
 }  // namespace
 
-Cursor::Cursor(Tree& tree, const ReadOptions& options) : tree_(tree) {
+Cursor::Cursor(Tree& tree, const ReadOptions& options, uint64_t sequence)
+    : tree_(tree), sequence_(sequence) {
   lower_ = options.lower_bound.value_or("");
   has_upper_ = options.upper_bound.has_value();
   upper_ = options.upper_bound.value_or("");
@@ -34,6 +35,42 @@ void Cursor::Release() {
   tree_.Unpin(leaf_.node.pfn());
   leaf_ = LeafSnapshot();
   records_.clear();
+  kept_.clear();
+}
+
+Status Cursor::GatherRecords() {
+  const NodeView& node = leaf_.node;
+  const Leaf leaf(tree_.map(), node);
+  if (tree_.versions() == nullptr ||
+      (sequence_ >= node.header().sequence_max && sequence_ >= tree_.filled_at())) {
+    return leaf.GatherAt(leaf_.tail_count, sequence_, false, &records_);
+  }
+  // Rewritten since: what is not in the leaf any more may be kept. A delete in it hides that.
+  if (Status s = leaf.GatherAt(leaf_.tail_count, sequence_, true, &records_); !s.ok()) return s;
+  if (sequence_ < tree_.filled_at()) records_.clear();
+  const std::string_view high = node.high();
+  Status s = tree_.versions()->FindAll(tree_.object_id(), node.low(),
+                                       node.has_high() ? &high : nullptr, sequence_, &kept_);
+  if (!s.ok()) return s;
+  std::vector<RecordView> merged;
+  merged.reserve(records_.size() + kept_.size());
+  auto from_leaf = records_.begin();
+  const auto take = [&] {
+    if (from_leaf->type() != RecordType::kDelete) merged.push_back(*from_leaf);
+    ++from_leaf;
+  };
+  for (const KeptVersionPtr& kept : kept_) {
+    while (from_leaf != records_.end() && from_leaf->key < kept->key) take();
+    if (from_leaf != records_.end() && from_leaf->key == kept->key) continue;  // newer
+    RecordView record;
+    record.key = kept->key;
+    record.value = kept->value;
+    record.sequence_and_type = PackSequence(kept->sequence, RecordType::kPut);
+    merged.push_back(record);
+  }
+  while (from_leaf != records_.end()) take();
+  records_ = std::move(merged);
+  return Status();
 }
 
 // Takes hold of the leaf that a descent ends in. False: none, or status_ says why.
@@ -50,7 +87,7 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
     status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
     return false;
   }
-  status_ = Leaf(tree_.map(), node).Gather(leaf_.tail_count, &records_);
+  status_ = GatherRecords();
   return status_.ok();
 }
 

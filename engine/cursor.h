@@ -15,7 +15,9 @@ namespace tuff {
 
 class Cursor {
  public:
-  Cursor(Tree& tree, const ReadOptions& options);
+  /// Sees the tree at `sequence`, which must stay registered; or, with kNewest, each leaf at the
+  /// moment when it comes to it.
+  Cursor(Tree& tree, const ReadOptions& options, uint64_t sequence = kNewest);
   ~Cursor() { Release(); }
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
@@ -37,15 +39,18 @@ class Cursor {
   /// To the last key below `bound`, within the lower bound.
   void Backward(std::string bound);
   bool LoadLeaf(std::string_view key, SeekTo seek);
+  Status GatherRecords();
   void StandOn(size_t index);
   void Release();
 
   Tree& tree_;
+  const uint64_t sequence_;
   std::string lower_;
   std::string upper_;
   bool has_upper_ = false;
   bool empty_range_ = false;
   LeafSnapshot leaf_;
+  std::vector<KeptVersionPtr> kept_;  // what records_ holds beside the leaf's
   std::vector<RecordView> records_;
   size_t index_ = 0;
   bool valid_ = false;

@@ -19,71 +19,80 @@ static_assert(kKeySizeMax / 8 <= 255);
 }  // namespace
 
 size_t Leaf::TailOffset(size_t i) const {
-  return size_t{TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots]} * 8;
+  const size_t entry = TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots];
+  return (entry & (Descriptor::kTailInGroup - 1u)) * 8;
 }
 
-Result<bool> Leaf::Find(std::string_view key, RecordView* record) const {
+bool Leaf::LoggedRecord(size_t i, RecordView* record) const {
+  const uint16_t entry = TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots];
+  const size_t offset = TailOffset(i);
+  const bool in_group = (entry & Descriptor::kTailInGroup) != 0;
+  return ParseRecord(node_.data(), offset, node_.bytes(), record) &&
+         VerifyRecord(*record, SeedAt(offset + (in_group ? kInGroup : 0)));
+}
+
+void Leaf::Prefetch(std::string_view key) const {
   const uint8_t wanted = Fingerprint(key);
   for (size_t i = tail_count(); i-- > 0;) {
     if (TailDescriptor(i).tail_fingerprint[i % Descriptor::kTailSlots] != wanted) continue;
-    // A candidate whose key differs is checked as well: its key may be what is damaged.
-    if (!ParseRecord(node_.data(), TailOffset(i), node_.bytes(), record) ||
-        CandidateIsDamaged(*record)) {
-      return NodeDamage(node_.pfn(), fmt::format("logged record {} is damaged", i));
-    }
-    if (record->key == key) return true;
+    const std::byte* at = node_.data() + TailOffset(i);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
   }
-  bool damaged = false;
-  size_t index = 0;
-  const bool found = AnyMatch(node_.fingerprints(), node_.count(), wanted, [&](size_t i) {
-    index = i;
-    if (!node_.BaseRecord(i, record)) return damaged = true;
-    if (CandidateIsDamaged(*record)) return damaged = true;
-    return record->key == key;
+  AnyMatch(node_.fingerprints(), node_.count(), wanted, [&](size_t i) {
+    const std::byte* at = node_.data() + node_.RecordOffset(i);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    return false;
   });
-  if (damaged) return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", index));
-  return found;
 }
 
-Status Leaf::Gather(size_t tail_count, std::vector<RecordView>* records) const {
+Status Leaf::DamagedLog(size_t i) const {
+  return NodeDamage(node_.pfn(), fmt::format("logged record {} is damaged", i));
+}
+
+Status Leaf::DamagedBase(size_t i) const {
+  return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
+}
+
+Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) const {
   // All of the node will be read, in an order that the processor does not guess.
   for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
-  // Logged records by key; of one key's, the newest (which is the last) only.
   std::vector<RecordView> log(tail_count);
   for (size_t i = 0; i < tail_count; i++) {
-    if (!ParseRecord(node_.data(), TailOffset(i), node_.bytes(), &log[i]) ||
-        CandidateIsDamaged(log[i])) {
-      return NodeDamage(node_.pfn(), fmt::format("logged record {} is damaged", i));
-    }
+    if (!LoggedRecord(i, &log[i])) return DamagedLog(i);
   }
   std::sort(log.begin(), log.end(), [](const RecordView& a, const RecordView& b) {
     const int order = a.key.compare(b.key);
     return order != 0 ? order < 0 : a.offset > b.offset;
   });
-  log.erase(std::unique(log.begin(), log.end(),
-                        [](const RecordView& a, const RecordView& b) { return a.key == b.key; }),
-            log.end());
-
   records->clear();
   records->reserve(node_.count() + log.size());
   auto logged = log.begin();
-  const auto take_log = [&] {
-    if (logged->type() != RecordType::kDelete) records->push_back(*logged);
-    ++logged;
-  };
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
-    if (!node_.BaseRecord(i, &base) || CandidateIsDamaged(base)) {
-      return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
-    }
-    while (logged != log.end() && logged->key < base.key) take_log();
-    if (logged != log.end() && logged->key == base.key) {
-      take_log();
-    } else {
-      records->push_back(base);
-    }
+    if (!node_.BaseRecord(i, &base) || CandidateIsDamaged(base)) return DamagedBase(i);
+    while (logged != log.end() && logged->key <= base.key) records->push_back(*logged++);
+    records->push_back(base);
   }
-  while (logged != log.end()) take_log();
+  records->insert(records->end(), logged, log.end());
+  return Status();
+}
+
+Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
+                      std::vector<RecordView>* records) const {
+  if (Status s = GatherAll(tail_count, records); !s.ok()) return s;
+  auto to = records->begin();
+  bool taken = false;  // the newest that may be seen of this key
+  std::string_view key;
+  for (const RecordView& record : *records) {
+    if (record.key != key) taken = false;
+    key = record.key;
+    if (taken || SequenceOf(record.sequence_and_type) > sequence) continue;
+    taken = true;
+    if (with_deletes || record.type() != RecordType::kDelete) *to++ = record;
+  }
+  records->erase(to, records->end());
   return Status();
 }
 
@@ -98,21 +107,20 @@ uint64_t Leaf::SequenceMax() const {
   return max;
 }
 
-bool Leaf::HasRoom(size_t bytes) const {
-  return tail_count() < TailSlots(node_.order()) && tail_end() + bytes <= node_.bytes();
+bool Leaf::HasRoom(size_t bytes, size_t records) const {
+  return tail_count() + records <= TailSlots(node_.order()) && tail_end() + bytes <= node_.bytes();
 }
 
-bool Leaf::HasRoomForPut(size_t key_bytes, size_t bytes) const {
-  // And for the fence key of a split behind the last record.
+bool Leaf::HasRoomForPut(size_t key_bytes, size_t bytes, size_t records) const {
   const size_t longest = std::max(size_t{head_.tail_key_max} * 8, key_bytes);
-  const size_t spare = ShrinkRoom(longest, tail_count() + 1) + Pad8(key_bytes) + 8;
-  return HasRoom(bytes + spare);
+  return HasRoom(bytes + PutRoom(longest, key_bytes, tail_count() + records), records);
 }
 
-void Leaf::Publish(std::string_view key, size_t offset, size_t bytes) {
+void Leaf::Publish(std::string_view key, size_t offset, size_t bytes, bool in_group) {
   const size_t i = head_.tail_count.load(std::memory_order_relaxed);
   Descriptor& descriptor = TailDescriptor(i);
-  descriptor.tail_offset[i % Descriptor::kTailSlots] = static_cast<uint16_t>(offset / 8);
+  descriptor.tail_offset[i % Descriptor::kTailSlots] =
+      static_cast<uint16_t>(offset / 8 | (in_group ? Descriptor::kTailInGroup : 0u));
   descriptor.tail_fingerprint[i % Descriptor::kTailSlots] = Fingerprint(key);
   head_.tail_key_max = std::max(head_.tail_key_max, KeyUnits(key.size()));
   head_.tail_end = static_cast<uint16_t>((offset + bytes) / 8);
@@ -128,6 +136,7 @@ void Leaf::AssertState() const {
   size_t end = node_.base_end();
   for (size_t i = 0; i < tail_count(); i++) {  // T2: records, one behind the other
     RecordView record;
+    if (TailOffset(i) == end + kGroupBytes) end += kGroupBytes;
     assert(TailOffset(i) == end);
     assert(ParseRecord(node_.data(), end, node_.bytes(), &record) && node_.Covers(record.key));
     end += record.bytes;
@@ -147,41 +156,59 @@ void Leaf::ResetTail(Descriptor& head, const NodeView& node) {
 }
 
 bool Leaf::ValidRecordBehind(size_t offset) const {
+  size_t bytes = 0;
+  if (FindGroup(node_.data(), offset, node_.bytes(), SeedAt(offset), &bytes)) return true;
   for (size_t at = offset + 8; at + sizeof(RecordHeader) <= node_.bytes(); at += 8) {
     RecordView record;
     if (ParseRecord(node_.data(), at, node_.bytes(), &record) && !CandidateIsDamaged(record)) {
       return true;
     }
+    if (FindGroup(node_.data(), at, node_.bytes(), SeedAt(at), &bytes)) return true;
   }
   return false;
+}
+
+// Where the log's whole records end; those behind it are torn, or zeros.
+size_t Leaf::WalkLog(std::vector<Logged>* records) const {
+  size_t at = node_.base_end();
+  size_t group_start = 0;
+  size_t group_end = 0;
+  uint64_t last = node_.header().sequence_max;
+  const size_t slots = TailSlots(node_.order());
+  while (at < node_.bytes()) {
+    RecordView record;
+    size_t bytes = 0;
+    if (at >= group_end && FindGroup(node_.data(), at, node_.bytes(), SeedAt(at), &bytes)) {
+      group_start = at;
+      at += kGroupBytes;
+      group_end = at + bytes;
+      continue;
+    }
+    const bool in_group = at < group_end;
+    if (!ParseRecord(node_.data(), at, node_.bytes(), &record) ||
+        !VerifyRecord(record, SeedAt(at + (in_group ? kInGroup : 0)))) {
+      break;
+    }
+    const uint64_t sequence = SequenceOf(record.sequence_and_type);
+    // A batch's records have one number.
+    if (sequence < last || sequence <= node_.header().sequence_max) break;
+    if (records->size() >= slots || !node_.Covers(record.key)) break;
+    records->push_back({record, in_group});
+    last = sequence;
+    at += record.bytes;
+  }
+  return at < group_end ? group_start : at;  // a whole group has no bad records: it is damage
 }
 
 Status Leaf::BuildTail() {
   if (tail_built()) return Status();
   ResetTail(head_, node_);
-  const std::byte* const end = node_.data() + node_.bytes();
-  size_t at = node_.base_end();
-  bool torn = false;
-  uint64_t last_sequence = node_.header().sequence_max;
-  std::vector<RecordView> records;
-  while (!IsZero(node_.data() + at, end)) {
-    RecordView record;
-    const bool whole = ParseRecord(node_.data(), at, node_.bytes(), &record) &&
-                       !CandidateIsDamaged(record) && records.size() < TailSlots(node_.order()) &&
-                       SequenceOf(record.sequence_and_type) > last_sequence &&
-                       node_.Covers(record.key);
-    if (whole) {
-      records.push_back(record);
-      last_sequence = SequenceOf(record.sequence_and_type);
-      at += record.bytes;
-      continue;
-    }
-    // A crash tears the last record only, and only in a pool that has crashed.
-    if (!map_.crashed_since_scrub() || ValidRecordBehind(at)) {
-      return NodeDamage(node_.pfn(), fmt::format("log is damaged at byte {} of the node", at));
-    }
-    torn = true;
-    break;
+  std::vector<Logged> records;
+  const size_t at = WalkLog(&records);
+  const bool torn = !IsZero(node_.data() + at, node_.data() + node_.bytes());
+  // A crash tears the last record only, and only in a pool that has crashed.
+  if (torn && (!map_.crashed_since_scrub() || ValidRecordBehind(at))) {
+    return NodeDamage(node_.pfn(), fmt::format("log is damaged at byte {} of the node", at));
   }
   if (map_.crashed_since_scrub() && !map_.read_only() && !records.empty() &&
       map_.domain().medium().granularity() != Granularity::kPage) {
@@ -193,7 +220,9 @@ Status Leaf::BuildTail() {
     if (Status s = TUFF_FENCE("tail.3", window); !s.ok()) return s;
     CRASH_POINT("tail.4");
   }
-  for (const RecordView& record : records) Publish(record.key, record.offset, record.bytes);
+  for (const auto& [record, in_group] : records) {
+    Publish(record.key, record.offset, record.bytes, in_group);
+  }
   head_.Set(Descriptor::kTailBuilt | (torn ? Descriptor::kTornTail : 0));
   map_.counters().Add(Counter::kTailsBuilt);
   return Status();

@@ -25,17 +25,32 @@ class Leaf {
   Descriptor& head() const { return head_; }
   bool tail_built() const { return head_.Has(Descriptor::kTailBuilt); }
 
-  /// Finds the newest record of `key`, a put or a delete, checksum verified. False: none.
-  /// REQUIRES: tail_built().
-  Result<bool> Find(std::string_view key, RecordView* record) const;
+  /// Finds the newest record of `key` that `may_see(sequence)` allows, a put or a delete, checksum
+  /// verified. False: none. REQUIRES: tail_built().
+  template <typename MaySee>
+  Result<bool> Find(std::string_view key, RecordView* record, const MaySee& may_see) const;
+  /// The newest of all.
+  Result<bool> Find(std::string_view key, RecordView* record) const {
+    return Find(key, record, [](uint64_t) { return true; });
+  }
+
+  /// Has the memory fetched that Find(key) will read, for many look-ups at once.
+  void Prefetch(std::string_view key) const;
 
   /// The visible logged records' count, and each one's byte offset in the node.
   size_t tail_count() const { return head_.tail_count.load(std::memory_order_acquire); }
   size_t TailOffset(size_t i) const;
 
-  /// The newest record of every key, in key order, from the base and the first `tail_count` logged
-  /// records; deletes included only if `with_deletes`. Records are verified.
-  Status Gather(size_t tail_count, std::vector<RecordView>* records) const;
+  /// All records of the base and the first `tail_count` logged ones, by key, a key's newest first.
+  /// Records are verified.
+  Status GatherAll(size_t tail_count, std::vector<RecordView>* records) const;
+  /// The newest record of every key, in key order; deletes left out.
+  Status Gather(size_t tail_count, std::vector<RecordView>* records) const {
+    return GatherAt(tail_count, ~0ull, false, records);
+  }
+  /// The same at or below `sequence`; deletes too, if `with_deletes`.
+  Status GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
+                  std::vector<RecordView>* records) const;
 
   /// The highest sequence number the leaf has held.
   uint64_t SequenceMax() const;
@@ -44,15 +59,16 @@ class Leaf {
 
   /// Builds the tail index. Errors: Corruption (damage that no crash explains), Io.
   Status BuildTail();
-  /// True if a record of `bytes` bytes fits the log.
-  bool HasRoom(size_t bytes) const;
-  /// The same for a put, which leaves room for a delete in a full pool (see ShrinkRoom).
-  bool HasRoomForPut(size_t key_bytes, size_t bytes) const;
+  /// True if `records` records of `bytes` bytes together fit the log.
+  bool HasRoom(size_t bytes, size_t records = 1) const;
+  /// The same for puts with keys of up to `key_bytes`, which leave room for a delete in a full pool
+  /// (see ShrinkRoom).
+  bool HasRoomForPut(size_t key_bytes, size_t bytes, size_t records = 1) const;
   size_t tail_end() const { return size_t{head_.tail_end} * 8; }
   /// Cuts off what a crash has torn, durably. REQUIRES: tail_built().
   Status CutTornTail();
   /// Shows a durable record to readers.
-  void Publish(std::string_view key, size_t offset, size_t bytes);
+  void Publish(std::string_view key, size_t offset, size_t bytes, bool in_group = false);
 
   /// Makes the descriptors those of a new leaf or inner node without a log. Under the latch.
   static void ResetTail(Descriptor& head, const NodeView& node);
@@ -64,9 +80,18 @@ class Leaf {
   uint64_t SeedAt(size_t offset) const {
     return RecordSeed(map_.hash_seed(), node_.number(), offset);
   }
+  /// Logged record i, checked. False: it is damaged.
+  bool LoggedRecord(size_t i, RecordView* record) const;
   bool CandidateIsDamaged(const RecordView& record) const {
     return !VerifyRecord(record, SeedAt(record.offset));
   }
+  Status DamagedLog(size_t i) const;
+  Status DamagedBase(size_t i) const;
+  struct Logged {
+    RecordView record;
+    bool in_group;
+  };
+  size_t WalkLog(std::vector<Logged>* records) const;
   bool ValidRecordBehind(size_t offset) const;
   void AssertState() const;
 
@@ -74,5 +99,26 @@ class Leaf {
   NodeView node_;
   Descriptor& head_;
 };
+
+template <typename MaySee>
+Result<bool> Leaf::Find(std::string_view key, RecordView* record, const MaySee& may_see) const {
+  const uint8_t wanted = Fingerprint(key);
+  for (size_t i = tail_count(); i-- > 0;) {
+    if (TailDescriptor(i).tail_fingerprint[i % Descriptor::kTailSlots] != wanted) continue;
+    // A candidate whose key differs is checked as well: its key may be what is damaged.
+    if (!LoggedRecord(i, record)) return DamagedLog(i);
+    if (record->key == key && may_see(SequenceOf(record->sequence_and_type))) return true;
+  }
+  bool damaged = false;
+  size_t index = 0;
+  const bool found = AnyMatch(node_.fingerprints(), node_.count(), wanted, [&](size_t i) {
+    index = i;
+    if (!node_.BaseRecord(i, record)) return damaged = true;
+    if (CandidateIsDamaged(*record)) return damaged = true;
+    return record->key == key && may_see(SequenceOf(record->sequence_and_type));
+  });
+  if (damaged) return DamagedBase(index);
+  return found;
+}
 
 }  // namespace tuff

@@ -92,6 +92,8 @@ size_t Middle(std::span<const Element> elements, const Size& size) {
 
 }  // namespace
 
+unsigned LeafOrderFor(size_t average) { return OrderFor(average, kRecordsPerLeafMin); }
+
 size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
                      std::optional<std::string_view> high) {
   return sizeof(NodeHeader) + Pad8(records.size()) + Pad8(2 * records.size()) +
@@ -181,10 +183,80 @@ bool SplitLeafAt(size_t middle, unsigned order, std::span<const RecordView> reco
   return true;
 }
 
+// Splits records and pending records, taken together, in the middle. What is pending may need
+// further splits.
+bool SplitForGroup(unsigned order, std::span<const RecordView> records, std::string_view low,
+                   std::optional<std::string_view> high, std::span<const PendingRecord> group,
+                   size_t spare, NodePlan* plan) {
+  size_t total = TotalBytes(records);
+  for (const PendingRecord& pending : group) total += pending.bytes;
+  size_t sum = 0;
+  size_t r = 0;
+  size_t middle = 0;  // the last place so far where a separator can be
+  std::string_view left;
+  std::string separator;
+  for (size_t g = 0; 2 * sum < total || separator.empty();) {
+    if (r == records.size() && g == group.size()) break;
+    const bool from_records =
+        g == group.size() || (r < records.size() && records[r].key <= group[g].key);
+    const std::string_view right = from_records ? records[r].key : group[g].key;
+    if (sum > 0 && left < right) {
+      separator = ShortestSeparator(left, right);
+      middle = r;
+    }
+    sum += from_records ? records[r++].bytes : group[g++].bytes;
+    left = right;
+  }
+  if (separator.empty()) return false;
+  const size_t room = (kFrameSize << order) - spare;
+  plan->separator = separator;
+  plan->parts = {{0, middle, order}, {middle, records.size(), order}};
+  return LeafBaseBytes(records.first(middle), low, separator) <= room &&
+         LeafBaseBytes(records.subspan(middle), separator, high) <= room;
+}
+
+NodePlan PlanLeafForGroup(std::span<const RecordView> records, std::string_view low,
+                          std::optional<std::string_view> high, const PendingRecord& pending) {
+  NodePlan plan;
+  const std::span group = pending.group;
+  size_t longest_key = 0;
+  size_t largest = 0;
+  size_t bytes = kGroupBytes;
+  for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
+  for (const PendingRecord& p : group) {
+    longest_key = std::max(longest_key, p.key.size());
+    largest = std::max(largest, p.bytes);
+    bytes += p.bytes;
+  }
+  const size_t one = LeafBaseBytes(records, low, high);
+  const size_t least = one + bytes + (pending.shrinking ? RecordBytes(longest_key, 0) : 0);
+  const size_t most = one + bytes + PutRoom(longest_key, longest_key, group.size());
+  const auto fits = [&](size_t needed, unsigned order) {
+    return group.size() <= size_t{Descriptor::kTailSlots} << order && needed <= kFrameSize << order;
+  };
+  for (unsigned order = 0; pending.shrinking && order <= kNodeOrderMax; order++) {
+    if (!fits(least, order)) continue;
+    plan.parts = {{0, records.size(), order}};
+    return plan;
+  }
+  const size_t average = (TotalBytes(records) + bytes) / (records.size() + group.size());
+  const size_t spare = largest + kGroupBytes + PutRoom(longest_key, longest_key, 1);
+  for (unsigned order = OrderFor(average, kRecordsPerLeafMin); order <= kNodeOrderMax; order++) {
+    if (fits(most, order)) {
+      plan.parts = {{0, records.size(), order}};
+      return plan;
+    }
+    if (spare > kFrameSize << order) continue;
+    if (SplitForGroup(order, records, low, high, group, spare, &plan)) return plan;
+  }
+  return NodePlan();
+}
+
 }  // namespace
 
 NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
                   std::optional<std::string_view> high, const PendingRecord& pending) {
+  if (pending.group.size() > 1) return PlanLeafForGroup(records, low, high, pending);
   NodePlan plan;
   const size_t n = records.size();
   const size_t one = LeafBaseBytes(records, low, high);

@@ -30,6 +30,9 @@ struct ChildEntry {
   uint64_t word = 0;
 };
 
+/// The order of a leaf whose records have `average` bytes.
+unsigned LeafOrderFor(size_t average);
+
 /// Bytes of a leaf's base, header and all.
 size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
                      std::optional<std::string_view> high);
@@ -60,6 +63,9 @@ struct PendingRecord {
   std::string_view key;
   size_t bytes = 0;
   bool shrinking = false;  // a delete: the leaf must not grow, for the pool may be full
+  /// A batch's: all records that are to be appended, this first one among them, by key. A plan for
+  /// them need not make room for all at once: a leaf that is split is planned again.
+  std::span<const PendingRecord> group = {};
 };
 
 /// What a leaf with `logged` logged records keeps free of puts, so that it can be rewritten in a
@@ -67,6 +73,10 @@ struct PendingRecord {
 /// and costs a fingerprint and a slot there. `key_bytes` is the length of its longest key.
 constexpr size_t ShrinkRoom(size_t key_bytes, size_t logged) {
   return RecordBytes(key_bytes, 0) + 3 * logged + 16;
+}
+/// The same, and what the fence key of a split behind the last record takes.
+constexpr size_t PutRoom(size_t longest_key, size_t key_bytes, size_t logged) {
+  return ShrinkRoom(longest_key, logged) + Pad8(key_bytes) + 8;
 }
 
 /// Chooses orders so that about 16 to 32 records fit a leaf, leaving room in the log, for the

@@ -12,6 +12,8 @@ enum class ObjectKind : uint32_t {
   kStore = 2,
   kVolume = 3,
   kRaw = 4,
+  kGraveyard = 5,
+  kBuilding = 6,
 };
 
 /// The catalogue's own id; smaller ids than kFirstObjectId are the pool's.
@@ -37,7 +39,7 @@ inline constexpr Field kAnchorFields[] = {
                "Checksum64 of the bytes from the next field to `root`, seeded with the pool's "
                "hash_seed and the pfn"),
     TUFF_FIELD(Anchor, object_id, Decimal, "never used before in this pool"),
-    TUFF_FIELD(Anchor, kind, Decimal, "1 catalogue, 2 store, 3 volume, 4 raw"),
+    TUFF_FIELD(Anchor, kind, Decimal, "1 catalogue, 2 store, 3 volume, 4 raw, 5 graveyard, 6 a tree being built"),
     TUFF_FIELD(Anchor, created_ns, Decimal, "nanoseconds since the epoch"),
     TUFF_FIELD(Anchor, reserved_fixed, Bytes, "0"),
     TUFF_FIELD(Anchor, root, Hex,
@@ -67,5 +69,23 @@ inline constexpr Field kCatalogueEntryFields[] = {
 TUFF_FORMAT(CatalogueEntry, kCatalogueEntryFields,
             "The value of a catalogue record, followed by the object's name. The record's key is "
             "the object id, 4 bytes big-endian.");
+
+/// The value of a graveyard record. Its key is the id of the anchor's object, big-endian.
+struct GraveyardEntry {
+  uint64_t anchor_pfn;
+  uint32_t kind;
+  uint32_t tree_object_id;
+};
+inline constexpr Field kGraveyardEntryFields[] = {
+    TUFF_FIELD(GraveyardEntry, anchor_pfn, Decimal, "anchor of the tree that goes"),
+    TUFF_FIELD(GraveyardEntry, kind, Decimal,
+               "of the anchor: 2 a dropped store, 6 a tree that a bulk load builds, or what it has "
+               "replaced"),
+    TUFF_FIELD(GraveyardEntry, tree_object_id, Decimal, "the object that the tree's nodes name"),
+};
+TUFF_FORMAT(GraveyardEntry, kGraveyardEntryFields,
+            "The value of a graveyard record. Of such a tree, what child words up to an inner "
+            "node's last zero one led to is gone. The key is the anchor's object id, 4 bytes "
+            "big-endian.");
 
 }  // namespace tuff

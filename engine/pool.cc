@@ -7,8 +7,11 @@
 #include <mutex>
 
 #include "engine/catalogue.h"
+#include "engine/batch.h"
 #include "engine/pool_impl.h"
 #include "engine/store_impl.h"
+#include "engine/transaction_impl.h"
+#include "engine/write_batch_impl.h"
 
 namespace tuff {
 namespace {
@@ -30,14 +33,18 @@ Pool::~Pool() {
   if (impl_->map == nullptr) return;
   if (Status s = Close(); !s.ok()) {
     if (impl_->map != nullptr) impl_->map->Log(LogLevel::kError, s.ToString());
-    assert(s.code() != Code::kBusy && "iterators or pinned values outlive their pool");
+    assert(s.code() != Code::kBusy && "iterators, pinned values or snapshots outlive their pool");
   }
 }
 
 Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const CreateOptions& options) {
   Status s = NoThrow([&] { return PageMap::Create(path, options, Catalogue::Format); });
   if (!s.ok()) return s;
-  return Open(path, options.open);
+  auto pool = Open(path, options.open);
+  if (!pool.ok()) return pool;
+  s = NoThrow([&] { return (*pool)->impl_->graveyard.Prepare(); });
+  if (!s.ok() && s.code() != Code::kNoSpace) return s;
+  return pool;
 }
 
 Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOptions& options) {
@@ -49,9 +56,10 @@ Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOpti
           return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
         });
     if (!map.ok()) return map.TakeStatus();
-    auto impl = std::make_unique<Impl>(std::move(*map));
+    auto impl = std::make_unique<Impl>(std::move(*map), options.version_memory_bytes_max);
     Status opened = impl->catalogue.Open();
     pool.reset(new Pool(std::move(impl)));
+    if (opened.ok() && pool->impl_->map->graveyard_in_use()) pool->impl_->graveyard.Wake();
     return opened;
   });
   if (!s.ok()) return s;
@@ -62,28 +70,63 @@ Status Pool::Close() {
   return NoThrow([&] { return impl_->Close(); });
 }
 
+std::string Pool::Impl::WhatIsAlive() {
+  std::string text;
+  const auto add = [&](uint64_t n, std::string_view what, const std::string& where) {
+    if (n == 0) return;
+    text += fmt::format("{}{} {}{}{}", text.empty() ? "" : ", ", n, what, n == 1 ? "" : "s", where);
+  };
+  for (const auto& [id, store] : stores) {
+    const std::string where = fmt::format(" of '{}'", store.impl->name);
+    add(store.impl->iterators, "iterator", where);
+    add(store.impl->pinned_values, "pinned value", where);
+    add(store.impl->bulk_loaders, "bulk loader", where);
+  }
+  add(transactions, "transaction", "");
+  const Versions::Summary summary = versions.Summarize();
+  add(summary.taken, "snapshot",
+      fmt::format(" (the oldest {:.1f} s old)", static_cast<double>(summary.age_ns_max) / 1e9));
+  return text;
+}
+
 Status Pool::Impl::Close() {
   std::lock_guard lock(mutex);
   if (map == nullptr) return Status();
-  std::string busy;
-  for (const auto& [id, store] : stores) {
-    if (const uint64_t pins = store.impl->tree.pins(); pins > 0) {
-      busy += fmt::format("{}'{}' has {}", busy.empty() ? "" : ", ", store.impl->name, pins);
-    }
+  if (const std::string alive = WhatIsAlive(); !alive.empty()) {
+    return Status(Code::kBusy, fmt::format("{}: still alive: {}; destroy or release them first",
+                                           map->path(), alive));
   }
-  if (!busy.empty()) {
-    return Status(Code::kBusy,
-                  fmt::format("{}: iterators or pinned values are alive: {}; destroy them first",
-                              map->path(), busy));
-  }
+  graveyard.Stop();
   Status s;
   for (const auto& [id, store] : stores) {
+    if (store.impl->tree.gate() == Tree::Gate::kDropped) continue;
     if (s.ok() && store.impl->tree.changed()) s = catalogue.MarkModified(store.impl->tree.anchor());
   }
   Status closed = map->Close();
   stores.clear();
   map.reset();
   return s.ok() ? closed : s;
+}
+
+Status Pool::Impl::Drop(std::string_view name) {
+  std::lock_guard lock(mutex);
+  auto info = catalogue.Find(name);
+  if (!info.ok()) return info.TakeStatus();
+  auto store = Use(*info);
+  if (!store.ok()) return store.TakeStatus();
+  Store::Impl& impl = StoreAccess::Of(**store);
+  if (Status s = map->domain().CheckWritable(); !s.ok()) return s;
+  impl.tree.CloseGate(Tree::Gate::kDropped);
+  Status s;
+  if (impl.iterators + impl.pinned_values + impl.bulk_loaders > 0) {
+    s = Status(Code::kBusy,
+               fmt::format("{}: store '{}' has iterators, pinned values or bulk loaders alive; "
+                           "destroy them first",
+                           map->path(), name));
+  }
+  if (s.ok()) s = graveyard.Bury(*info);
+  if (!s.ok()) impl.tree.OpenGate();
+  return s;
 }
 
 Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
@@ -93,7 +136,8 @@ Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
   }
   auto anchor = catalogue.ReadAnchor(info.anchor, info.id, info.kind);
   if (!anchor.ok()) return anchor.TakeStatus();
-  auto impl = std::make_unique<Store::Impl>(*map, info.id, info.anchor, info.name);
+  auto impl = std::make_unique<Store::Impl>(*map, versions, graveyard, info.id, info.anchor,
+                                            info.name);
   OpenStoreEntry entry{impl.get(), nullptr};
   entry.store = std::make_unique<Store>(std::move(impl));
   return stores.emplace(info.id, std::move(entry)).first->second.store.get();
@@ -146,6 +190,40 @@ Status Pool::RenameStore(std::string_view from, std::string_view to) {
   });
 }
 
+Status Pool::DropStore(std::string_view name) {
+  return NoThrow([&] { return impl_->Drop(name); });
+}
+
+Status Pool::WaitForBackgroundWork() {
+  return NoThrow([&] { return impl_->graveyard.AwaitIdle(); });
+}
+
+Status Pool::Write(const WriteBatch& batch) {
+  return NoThrow([&]() -> Status {
+    for (const auto& entry : batch.impl_->entries) {
+      if (&StoreAccess::Of(*entry.store).tree.map() != impl_->map.get()) {
+        return Status(Code::kInvalidArgument, "a store of the batch belongs to another pool");
+      }
+    }
+    BatchWriter writer(*impl_->map, impl_->versions);
+    return writer.Write(batch.impl_->Ops());
+  });
+}
+
+Result<const Snapshot*> Pool::GetSnapshot() { return impl_->versions.Take(); }
+void Pool::ReleaseSnapshot(const Snapshot* snapshot) { impl_->versions.Release(snapshot); }
+
+Result<std::unique_ptr<Transaction>> Pool::BeginTransaction() {
+  std::unique_ptr<Transaction> transaction;
+  Status s = NoThrow([&] {
+    transaction.reset(new Transaction(std::make_unique<Transaction::Impl>(
+        *impl_->map, impl_->versions, impl_->transactions)));
+    return transaction->impl_->at.status();
+  });
+  if (!s.ok()) return s;
+  return transaction;
+}
+
 Result<std::vector<StoreInfo>> Pool::ListStores() {
   std::vector<StoreInfo> list;
   Status s = NoThrow([&]() -> Status {
@@ -196,10 +274,21 @@ Statistics Pool::GetStatistics() const {
   s.gets_not_found = counters.Sum(Counter::kGetsNotFound);
   s.deletes = counters.Sum(Counter::kDeletes);
   s.user_bytes_written = counters.Sum(Counter::kUserBytesWritten);
+  s.batches = counters.Sum(Counter::kBatches);
+  s.batch_operations = counters.Sum(Counter::kBatchOperations);
+  s.conflicts = counters.Sum(Counter::kConflicts);
+  s.bulk_records = counters.Sum(Counter::kBulkRecords);
   s.fences = counters.Sum(Counter::kFences);
   s.flushes = counters.Sum(Counter::kFlushes);
   s.flushed_bytes = counters.Sum(Counter::kFlushedBytes);
   s.syncs = counters.Sum(Counter::kSyncs);
+  s.group_commits = counters.Sum(Counter::kGroupCommits);
+  const Versions::Summary versions = impl_->versions.Summarize();
+  s.snapshots = versions.snapshots;
+  s.snapshot_age_ns_max = versions.age_ns_max;
+  s.versions_retained = versions.versions;
+  s.version_bytes_retained = versions.bytes;
+  s.snapshots_expired = versions.expired;
   s.consolidations = counters.Sum(Counter::kConsolidations);
   s.splits = counters.Sum(Counter::kSplits);
   s.inner_splits = counters.Sum(Counter::kInnerSplits);
@@ -212,6 +301,8 @@ Statistics Pool::GetStatistics() const {
   s.page_blocks_initialised = counters.Sum(Counter::kPageBlocksInitialised);
   s.tails_built = counters.Sum(Counter::kTailsBuilt);
   s.torn_tails_cut = counters.Sum(Counter::kTornTailsCut);
+  s.batches_replayed = counters.Sum(Counter::kBatchesReplayed);
+  s.nodes_dismantled = counters.Sum(Counter::kNodesDismantled);
   s.frames_allocated = counters.Sum(Counter::kFramesAllocated);
   s.frames_freed = counters.Sum(Counter::kFramesFreed);
   s.restarts = counters.Sum(Counter::kRestarts);

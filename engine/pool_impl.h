@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "engine/catalogue.h"
+#include "engine/graveyard.h"
 #include "engine/store_impl.h"
 #include "pagemap/page_map.h"
 #include "tuff/pool.h"
@@ -19,13 +20,23 @@ struct OpenStoreEntry {
 
 class Pool::Impl {
  public:
-  explicit Impl(std::unique_ptr<PageMap> page_map) : map(std::move(page_map)), catalogue(*map) {}
+  Impl(std::unique_ptr<PageMap> page_map, uint64_t version_memory_bytes_max)
+      : map(std::move(page_map)),
+        catalogue(*map),
+        versions(*map, version_memory_bytes_max),
+        graveyard(*map, catalogue, versions) {}
   Status Close();
+  Status Drop(std::string_view name);
+  /// What must go before the pool can be closed, in words; empty if nothing.
+  std::string WhatIsAlive();
   /// The open store of this object. REQUIRES: `mutex` is held.
   Result<Store*> Use(const ObjectInfo& info);
 
   std::unique_ptr<PageMap> map;
   Catalogue catalogue;
+  Versions versions;
+  Graveyard graveyard;
+  std::atomic<uint64_t> transactions{0};  // alive
   std::mutex mutex;
   std::map<uint32_t, OpenStoreEntry> stores;  // by object id; guarded by mutex
 };

@@ -1,5 +1,6 @@
 #include "engine/record.h"
 
+#include <cassert>
 #include <cstring>
 
 namespace tuff {
@@ -53,6 +54,25 @@ size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
   header.checksum = RecordChecksum(to, key.size(), value.size(), seed);
   std::memcpy(to, &header.checksum, sizeof header.checksum);
   return bytes;
+}
+
+void SealGroup(std::byte* to, size_t bytes, uint64_t sequence, uint64_t seed) {
+  assert(bytes % 8 == 0);
+  RecordHeader header{0, 0, static_cast<uint16_t>(bytes / 8),
+                      PackSequence(sequence, RecordType::kGroup)};
+  std::memcpy(to, &header, sizeof header);
+  header.checksum = RecordChecksum(to, 0, bytes, seed);
+  std::memcpy(to, &header.checksum, sizeof header.checksum);
+}
+
+bool FindGroup(const std::byte* node, size_t offset, size_t end, uint64_t seed, size_t* bytes) {
+  if (offset % 8 != 0 || offset > end || end - offset < kGroupBytes) return false;
+  RecordHeader header;
+  std::memcpy(&header, node + offset, sizeof header);
+  *bytes = size_t{header.value_bytes} * 8;
+  return header.key_bytes == 0 && TypeOf(header.sequence_and_type) == RecordType::kGroup &&
+         *bytes > 0 && *bytes <= end - offset - kGroupBytes &&
+         header.checksum == RecordChecksum(node + offset, 0, *bytes, seed);
 }
 
 bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,

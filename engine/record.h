@@ -29,6 +29,9 @@ struct RecordView {
   RecordType type() const { return TypeOf(sequence_and_type); }
 };
 
+/// Added to the offset in the seed of a record in a group: torn from its group, it is no record.
+inline constexpr size_t kInGroup = 1;
+
 /// Checksum seed of the record at byte `offset` of node `node_number`.
 constexpr uint64_t RecordSeed(uint64_t hash_seed, uint64_t node_number, size_t offset) {
   return hash_seed ^ Mix64(node_number * 0x9e3779b97f4a7c15ull + offset);
@@ -44,6 +47,14 @@ bool VerifyRecord(const RecordView& view, uint64_t seed);
 /// Writes a record to `to` (RecordBytes() bytes, padding zeroed); returns its size.
 size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
                     uint64_t sequence_and_type, uint64_t seed);
+
+/// Bytes in front of a group's records.
+inline constexpr size_t kGroupBytes = sizeof(RecordHeader);
+/// Makes a group of the `bytes` bytes of records that lie behind its head at `to`.
+void SealGroup(std::byte* to, size_t bytes, uint64_t sequence, uint64_t seed);
+/// True if a group begins at byte `offset` of a node of `end` bytes and its checksum is right;
+/// `*bytes` is the length of its records.
+bool FindGroup(const std::byte* node, size_t offset, size_t end, uint64_t seed, size_t* bytes);
 
 /// True if `record` holds a whole record with this seed, sequence and type: what recovery asks.
 bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,

@@ -11,6 +11,7 @@ enum class RecordType : uint8_t {
   kPut = 1,
   kDelete = 2,
   kPutByReference = 3,  // the value lies in extents
+  kGroup = 4,           // in logs only: records that are there together or not at all
 };
 
 struct RecordHeader {
@@ -23,14 +24,17 @@ struct RecordHeader {
 inline constexpr Field kRecordHeaderFields[] = {
     TUFF_FIELD(RecordHeader, checksum, Hex,
                "Checksum32 of the bytes behind this field, key and value included, seeded with the "
-               "pool's hash_seed, the node's number and the record's offset in the node"),
-    TUFF_FIELD(RecordHeader, key_bytes, Decimal, "1 to 1024"),
-    TUFF_FIELD(RecordHeader, value_bytes, Decimal, "0 for a delete"),
+               "pool's hash_seed, the node's number and the record's offset in the node (plus 1 in a "
+               "group)"),
+    TUFF_FIELD(RecordHeader, key_bytes, Decimal, "1 to 1024; 0 for a group"),
+    TUFF_FIELD(RecordHeader, value_bytes, Decimal,
+               "0 for a delete; for a group, the length of its records in 8-byte units"),
     TUFF_FIELD(RecordHeader, sequence_and_type, Hex,
-               "sequence number << 8 | type (1 put, 2 delete, 3 put by reference)"),
+               "sequence number << 8 | type (1 put, 2 delete, 3 put by reference, 4 group)"),
 };
 TUFF_FORMAT(RecordHeader, kRecordHeaderFields,
-            "Followed by the key, the value, and zeros to the next multiple of 8.");
+            "Followed by the key, the value, and zeros to the next multiple of 8; in a group, by "
+            "whole records, all of which the group's checksum covers.");
 static_assert(sizeof(RecordHeader) == 16);
 
 constexpr uint64_t SequenceOf(uint64_t sequence_and_type) { return sequence_and_type >> 8; }

@@ -166,12 +166,23 @@ Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pen
   return s;
 }
 
+// What a new leaf will hold; and snapshots are given what it will not.
+Status Restructure::GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* records) {
+  Versions* const versions = tree_.versions();
+  if (versions != nullptr && versions->HasSnapshots()) {
+    if (Status s = leaf.GatherAll(leaf.tail_count(), records); !s.ok()) return s;
+    SEQUENCE_POINT("version.retain");
+    versions->Retain(tree_.object_id(), *records);
+  }
+  return leaf.Gather(leaf.tail_count(), records);
+}
+
 Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending, Merging merging,
                                 bool* merge_failed) {
   const bool may_merge = merging != Merging::kNever;
   const Leaf leaf(map_, node);
   std::vector<RecordView> records;
-  if (Status s = leaf.Gather(leaf.tail_count(), &records); !s.ok()) return s;
+  if (Status s = GatherForRewrite(leaf, &records); !s.ok()) return s;
   uint64_t sequence_max = leaf.SequenceMax();
   std::string_view low = node.low();
   std::optional<std::string_view> high = HighOf(node);
@@ -185,14 +196,15 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       if (!LatchNeighbour(node, right, &other)) continue;
       const Leaf neighbour(map_, other);
       std::vector<RecordView> both;
-      Status s = neighbour.Gather(neighbour.tail_count(), &both);
+      Status s = GatherForRewrite(neighbour, &both);
       both.insert(right ? both.begin() : both.end(), records.begin(), records.end());
       const auto both_low = right ? low : other.low();
       const auto both_high = right ? HighOf(other) : high;
       // With room for its log, or it would be split again at once; but never for more space.
       const size_t frames = (1ull << node.order()) + (1ull << other.order());
       const auto plan_is_smaller = [&](bool shrinking) {
-        plan = PlanLeaf(both, both_low, both_high, {pending.key, pending.bytes, shrinking});
+        plan = PlanLeaf(both, both_low, both_high,
+                        {pending.key, pending.bytes, shrinking, pending.group});
         return plan.parts.size() == 1 && 1ull << plan.parts[0].order < frames;
       };
       const bool deleting = pending.shrinking || pending.bytes == 0;

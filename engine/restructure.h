@@ -80,6 +80,7 @@ class Restructure {
   Status RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending, Merging merging);
   Status RewriteLeaf(const NodeView& leaf, const PendingRecord& pending, Merging merging,
                      bool* merge_failed);
+  Status GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* records);
   Status Propagate(Level level, bool may_merge, bool* merge_failed);
   Status ReplaceRoot(const Level& level);
   Status ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,

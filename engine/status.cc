@@ -34,6 +34,10 @@ std::string_view CodeName(Code code) {
       return "not supported";
     case Code::kNoMemory:
       return "no memory";
+    case Code::kConflict:
+      return "conflict";
+    case Code::kExpired:
+      return "expired";
   }
   return "?";
 }

@@ -21,6 +21,13 @@ constexpr auto kReclaimPause = std::chrono::microseconds(100);
 // A leaf with more records than this is not thin: it was written to hold at least 16.
 constexpr size_t kThinRecords = 8;
 
+// Inside a write only: it needs a lane, and must not wait for one where it stands.
+Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
+
+Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
+
+}  // namespace
+
 Status CheckKey(std::string_view key) {
   if (key.empty()) return Status(Code::kInvalidArgument, "a key has at least one byte");
   if (key.size() > kKeySizeMax) {
@@ -39,13 +46,6 @@ Status CheckRecord(std::string_view key, std::string_view value) {
   }
   return Status();
 }
-
-// Inside a write only: it needs a lane, and must not wait for one where it stands.
-Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
-
-Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
-
-}  // namespace
 
 std::byte* RecordScratch() {
   // On the heap, not in the thread's static block, so that the library can be loaded late.
@@ -130,76 +130,27 @@ bool Tree::IsLive(const NodeView& node, unsigned level) const {
   return node.header().object_id == object_id_ && node.level() == level;
 }
 
-Status Tree::BuildTail(const NodeView& leaf) {
-  LatchHold hold(map_.memmap().At(leaf.pfn()).latch);
-  return IsLive(leaf, 0) ? Leaf(map_, leaf).BuildTail() : Status();
-}
-
-// Finds `key` and calls use(value, pfn) inside the read section.
-template <typename Use>
-Status Tree::FindAnd(std::string_view key, const Use& use) {
-  map_.domain().AdmitThread();
-  if (Status s = CheckKey(key); !s.ok()) return s;
-  for (;;) {
-    NodeView node;
-    {
-      RcuReadSection section;
-      if (Status s = Descend(key, SeekTo::kAt, 0, &node); !s.ok()) return s;
-      if (node.data() == nullptr) break;
-      const Leaf leaf(map_, node);
-      if (leaf.tail_built()) [[likely]] {
-        RecordView record;
-        auto found = leaf.Find(key, &record);
-        if (!found.ok()) return found.TakeStatus();
-        if (!*found || record.type() == RecordType::kDelete) break;
-        use(record.value, node.pfn());
-        map_.counters().Add(Counter::kGets);
-        return Status();
-      }
-    }
-    if (Status s = BuildTail(node); !s.ok()) return s;
+Status Tree::CheckGate() const {
+  switch (gate_.load(std::memory_order_acquire)) {
+    case Gate::kOpen:
+      return Status();
+    case Gate::kFrozen:
+      return Status(Code::kBusy, "the store is being filled");
+    case Gate::kDropped:
+      break;
   }
-  map_.counters().Add(Counter::kGetsNotFound);
-  return NoSuchKey();
+  return Status(Code::kNotFound, "the store has been dropped");
 }
 
-Status Tree::Get(std::string_view key, std::string* value) {
-  return FindAnd(key, [&](std::string_view found, Pfn) { value->assign(found); });
+void Tree::CloseGate(Gate gate) {
+  gate_.store(gate, std::memory_order_seq_cst);
+  RcuSynchronize();  // who has not seen it has left its read section, and is marked if it writes
+  versions_->AwaitWriters(object_id_);
 }
 
-Status Tree::GetPinned(std::string_view key, std::string_view* value, Pfn* pfn) {
-  return FindAnd(key, [&](std::string_view found, Pfn node) {
-    map_.limbo().Pin(node);
-    pins_.fetch_add(1, std::memory_order_relaxed);
-    *value = found;
-    *pfn = node;
-  });
-}
-
-void Tree::Unpin(Pfn pfn) {
-  map_.limbo().Unpin(pfn);
-  pins_.fetch_sub(1, std::memory_order_relaxed);
-}
-
-Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) {
-  map_.domain().AdmitThread();
-  *snapshot = LeafSnapshot();
-  for (;;) {
-    NodeView node;
-    {
-      RcuReadSection section;
-      if (Status s = Descend(key, seek, 0, &node); !s.ok()) return s;
-      if (node.data() == nullptr) return Status();
-      const Leaf leaf(map_, node);
-      if (leaf.tail_built()) {
-        map_.limbo().Pin(node.pfn());
-        pins_.fetch_add(1, std::memory_order_relaxed);
-        snapshot->node = node;
-        snapshot->tail_count = leaf.tail_count();
-        return Status();
-      }
-    }
-    if (Status s = BuildTail(node); !s.ok()) return s;
+void Tree::AwaitThaw() const {
+  while (gate_.load(std::memory_order_acquire) == Gate::kFrozen) {
+    std::this_thread::sleep_for(kReclaimPause);
   }
 }
 
@@ -219,6 +170,7 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
     uint64_t number = 0;
     {
       RcuReadSection section;
+      if (Status s = CheckGate(); !s.ok()) return s;
       if (Status s = Descend(key, SeekTo::kAt, 0, leaf); !s.ok()) return s;
       if (leaf->data() != nullptr) number = leaf->number();
     }
@@ -250,6 +202,7 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
 Status Tree::Append(const NodeView& node, std::string_view key, std::string_view value,
                     RecordType type) {
   Leaf leaf(map_, node);
+  const Versions::InFlight in_flight(versions_);
   const uint64_t number = map_.NextNumber();
   if (number == 0) return map_.domain().CheckWritable();
   const size_t offset = leaf.tail_end();
@@ -271,14 +224,33 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
   return s;
 }
 
+Status Tree::CheckPrecondition(const Leaf& leaf, std::string_view key,
+                               const Precondition& condition) {
+  if (condition.kind == Precondition::Kind::kNone) return Status();
+  RecordView record;
+  auto there = leaf.Find(key, &record);
+  if (!there.ok()) return there.TakeStatus();
+  const bool is_there = *there && record.type() != RecordType::kDelete;
+  bool as_wanted = false;
+  if (condition.kind == Precondition::Kind::kSequence) {
+    as_wanted = condition.sequence == (is_there ? SequenceOf(record.sequence_and_type) : 0);
+  } else {
+    as_wanted = is_there == condition.value.has_value() &&
+                (!is_there || record.value == *condition.value);
+  }
+  return as_wanted ? Status() : Status(Code::kConflict, "the key has changed");
+}
+
 Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType type,
-                       LaneHold* lane) {
+                       const Precondition& precondition, LaneHold* lane) {
   const bool is_delete = type == RecordType::kDelete;
+  const Versions::WriterMark mark(versions_, object_id_);
   if (is_delete && root_word() == 0) return NoSuchKey();
   NodeView node;
   if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
   LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
   Leaf leaf(map_, node);
+  if (Status s = CheckPrecondition(leaf, key, precondition); !s.ok()) return s;
   if (is_delete) {
     RecordView old;
     auto found = leaf.Find(key, &old);
@@ -288,7 +260,9 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   const size_t bytes = RecordBytes(key.size(), value.size());
   if (is_delete ? leaf.HasRoom(bytes) : leaf.HasRoomForPut(key.size(), bytes)) {
     Status s = Append(node, key, value, type);
-    if (s.ok() && is_delete) ShrinkAfterDelete(node, key, lane, &hold);
+    if (s.ok() && is_delete && leaf.tail_count() % 2 == 0) {
+      ShrinkLatched(node, key, lane, &hold);
+    }
     return s;
   }
 
@@ -298,6 +272,7 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   if (Status s = change.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
   // The record goes into the new leaf, and shares the fence that retires the lane.
   Leaf fresh(map_, change.LeafFor(key));
+  const Versions::InFlight in_flight(versions_);
   const uint64_t number = map_.NextNumber();
   if (number == 0) {
     (void)change.Finish([] {});
@@ -316,14 +291,13 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
 
 // After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
 // back. Optional, so failures are left to the next write that meets them.
-void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, LaneHold* lane,
-                             LatchHold* hold) {
+void Tree::ShrinkLatched(const NodeView& node, std::string_view key, LaneHold* lane,
+                         LatchHold* hold) {
   std::vector<RecordView> alive;
   Leaf leaf(map_, node);
   // At least count - tail_count records are alive: a look is worth its time when that is few.
-  const bool maybe = leaf.tail_count() % 2 == 0 &&
-                     leaf.tail_count() + kThinRecords >= node.count() &&
-                     root_word() != node.child_word();
+  const bool maybe =
+      leaf.tail_count() + kThinRecords >= node.count() && root_word() != node.child_word();
   if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() || !LeafIsThin(alive)) return;
   if (!lane->TryTake()) return;
   Restructure change(*this, lane->Take());
@@ -331,37 +305,48 @@ void Tree::ShrinkAfterDelete(const NodeView& node, std::string_view key, LaneHol
   if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
 }
 
-// After a NoSpace: true if another try makes sense.
-bool Tree::MayReclaim(RecordType type, int tries) {
-  const bool is_delete = type == RecordType::kDelete;
-  const bool freed = map_.limbo().Reclaim() > 0;
+void Tree::Shrink(std::string_view key, LaneHold* lane) {
+  const Versions::WriterMark mark(versions_, object_id_);
+  NodeView node;
+  if (root_word() == 0 || !LatchLeaf(key, lane, &node).ok()) return;
+  LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
+  ShrinkLatched(node, key, lane, &hold);
+}
+
+bool MayReclaim(PageMap& map, bool shrinking, int tries) {
+  const bool freed = map.limbo().Reclaim() > 0;
   if (tries == 0) return true;  // if not we, another thread may have emptied limbo a moment ago
-  if (tries >= (is_delete ? kReclaimTriesOfDelete : kReclaimTries)) return false;
-  if (freed || !is_delete) return freed;
+  if (tries >= (shrinking ? kReclaimTriesOfDelete : kReclaimTries)) return false;
+  if (freed || !shrinking) return freed;
   std::this_thread::sleep_for(kReclaimPause);
   return true;
 }
 
-Status Tree::Write(std::string_view key, std::string_view value, RecordType type) {
+Status Tree::Write(std::string_view key, std::string_view value, RecordType type,
+                   const Precondition& precondition) {
   map_.domain().AdmitThread();
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();  // made before any latch is held: it may fail
   LaneHold lane(map_.lanes());
   for (int tries = 0;; tries++) {
-    Status s = WriteOnce(key, value, type, &lane);
-    if (s.code() == Code::kBusy && !lane.held()) {
+    Status s = WriteOnce(key, value, type, precondition, &lane);
+    if (s.code() == Code::kBusy) {
+      AwaitThaw();
       lane.Take();
       continue;
     }
-    if (s.code() == Code::kNoSpace && MayReclaim(type, tries)) continue;
-    if (s.ok() && !changed()) changed_.store(true, std::memory_order_relaxed);
+    if (s.code() == Code::kNoSpace && MayReclaim(map_, type == RecordType::kDelete, tries)) {
+      continue;
+    }
+    if (s.ok()) MarkChanged();
+    if (s.code() == Code::kConflict) map_.counters().Add(Counter::kConflicts);
     return s;
   }
 }
 
-Status Tree::Put(std::string_view key, std::string_view value) {
-  Status s = Write(key, value, RecordType::kPut);
+Status Tree::Put(std::string_view key, std::string_view value, const Precondition& precondition) {
+  Status s = Write(key, value, RecordType::kPut, precondition);
   if (s.ok()) {
     map_.counters().Add(Counter::kPuts);
     map_.counters().Add(Counter::kUserBytesWritten, key.size() + value.size());
@@ -369,14 +354,14 @@ Status Tree::Put(std::string_view key, std::string_view value) {
   return s;
 }
 
-Status Tree::Delete(std::string_view key) {
-  Status s = Write(key, {}, RecordType::kDelete);
+Status Tree::Delete(std::string_view key, const Precondition& precondition) {
+  Status s = Write(key, {}, RecordType::kDelete, precondition);
   if (s.ok()) map_.counters().Add(Counter::kDeletes);
   return s;
 }
 
 Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::string_view value,
-                           unsigned lane, const LaneRun& run, std::span<const std::byte> frame) {
+                           unsigned lane, const RunChange& with) {
   Leaf leaf(map_, node);
   const uint64_t number = map_.NextNumber();
   if (number == 0) return map_.domain().CheckWritable();
@@ -385,16 +370,18 @@ Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::stri
   LaneChange change;
   change.decider = LaneDecider::kRecord;
   change.place = place;
-  change.new_value = PackSequence(number, RecordType::kPut);
+  change.new_value = PackSequence(number, with.type);
   change.record_seed = RecordSeed(map_.hash_seed(), node.number(), offset);
   change.object_id = object_id_;
-  change.new_runs.push_back(run);
+  (with.type == RecordType::kPut ? change.new_runs : change.old_runs).push_back(with.run);
   std::byte* const scratch = RecordScratch();
   const size_t bytes = EncodeRecord(scratch, key, value, change.new_value, change.record_seed);
   change.record_bytes = static_cast<uint32_t>(bytes);
 
   WriteWindow window(map_.domain());
-  TUFF_COPY("object.1", window, OffsetOf(run.pfn), frame.data(), frame.size());
+  if (!with.frame.empty()) {
+    TUFF_COPY("object.1", window, OffsetOf(with.run.pfn), with.frame.data(), with.frame.size());
+  }
   CRASH_POINT("object.2");
   map_.lanes().Enter(window, lane, change);
   if (Status s = TUFF_FENCE("object.3", window); !s.ok()) return s;  // F1
@@ -414,34 +401,49 @@ Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::stri
 
 Status Tree::PutWithRun(std::string_view key, std::string_view value, const LaneRun& run,
                         std::span<const std::byte> frame) {
+  return WriteWithRun(key, value, {RecordType::kPut, run, frame});
+}
+
+Status Tree::DeleteWithRun(std::string_view key, const LaneRun& run) {
+  if (Status s = WriteWithRun(key, {}, {RecordType::kDelete, run, {}}); !s.ok()) return s;
+  const Limbo::Run freed{run.pfn, UnpackOwner(run.owner).order};
+  map_.limbo().Add(&freed, 1);
+  return Status();
+}
+
+Status Tree::WriteWithRun(std::string_view key, std::string_view value, const RunChange& change) {
   map_.domain().AdmitThread();
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   RecordScratch();
   LaneHold lane(map_.lanes());
   lane.Take();
+  const bool is_delete = change.type == RecordType::kDelete;
   for (int tries = 0;; tries++) {
-    Status s = PutWithRunOnce(key, value, &lane, run, frame);
-    if (s.code() == Code::kNoSpace && MayReclaim(RecordType::kPut, tries)) continue;
-    if (s.ok()) changed_.store(true, std::memory_order_relaxed);
+    Status s = WriteWithRunOnce(key, value, &lane, change);
+    if (s.code() == Code::kNoSpace && MayReclaim(map_, is_delete, tries)) continue;
+    if (s.ok()) MarkChanged();
+    if (s.ok() && is_delete) Shrink(key, &lane);
     return s;
   }
 }
 
-Status Tree::PutWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
-                            const LaneRun& run, std::span<const std::byte> frame) {
+Status Tree::WriteWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
+                              const RunChange& change) {
   const size_t bytes = RecordBytes(key.size(), value.size());
+  const bool is_delete = change.type == RecordType::kDelete;
   for (;;) {
     NodeView node;
     if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
     LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-    if (Leaf(map_, node).HasRoomForPut(key.size(), bytes)) {
-      return AppendWithRun(node, key, value, lane->Take(), run, frame);
+    const Leaf leaf(map_, node);
+    if (is_delete ? leaf.HasRoom(bytes) : leaf.HasRoomForPut(key.size(), bytes)) {
+      return AppendWithRun(node, key, value, lane->Take(), change);
     }
-    Restructure change(*this, lane->Take());
+    Restructure rewrite(*this, lane->Take());
     hold.HandOver();
-    if (Status s = change.Rewrite(node, {key, bytes}); !s.ok()) return s;
-    if (Status s = change.Finish([] {}); !s.ok()) return s;
+    if (Status s = rewrite.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
+    if (Status s = rewrite.Finish([] {}); !s.ok()) return s;
   }
 }
 

@@ -14,6 +14,8 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "engine/leaf.h"
 #include "engine/node.h"
 #include "engine/object_format.h"
+#include "engine/versions.h"
 #include "pagemap/page_map.h"
 
 namespace tuff {
@@ -35,23 +38,54 @@ struct LeafSnapshot {
   size_t tail_count = 0;
 };
 
+/// A put's record as a reader found it: in a leaf, or kept for a snapshot.
+struct FoundValue {
+  std::string_view value;
+  Pfn pfn = 0;  // of the leaf; 0: `kept` holds it
+  KeptVersionPtr kept;
+  uint64_t sequence = 0;
+};
+
+/// What must be true of a key for a write to happen; else it answers Conflict.
+struct Precondition {
+  enum class Kind : uint8_t {
+    kNone,
+    kSequence,  // its newest record is a put of this number; 0: it has none
+    kValue,     // its value is this one; nullopt: it has none
+  };
+  Kind kind = Kind::kNone;
+  uint64_t sequence = 0;
+  std::optional<std::string_view> value = {};
+};
+
 class Tree {
  public:
-  Tree(PageMap& map, uint32_t object_id, Pfn anchor)
-      : map_(map), object_id_(object_id), anchor_(anchor) {}
+  /// Without `versions`, nobody may have a snapshot of this tree.
+  Tree(PageMap& map, uint32_t object_id, Pfn anchor, Versions* versions = nullptr)
+      : map_(map), object_id_(object_id), anchor_(anchor), versions_(versions) {}
 
-  // The engine of Store::Put, Delete, Get, GetPinned; see store.h for the errors.
-  Status Put(std::string_view key, std::string_view value);
-  Status Delete(std::string_view key);
-  Status Get(std::string_view key, std::string* value);
-  /// The value in place; its frame is pinned. Unpin(*pfn) lets it go.
-  Status GetPinned(std::string_view key, std::string_view* value, Pfn* pfn);
+  // The engine of Store::Put, Delete, Get, GetPinned, CompareAndSwap; see store.h for the errors.
+  Status Put(std::string_view key, std::string_view value, const Precondition& precondition = {});
+  Status Delete(std::string_view key, const Precondition& precondition = {});
+  /// The value at `sequence`, which must be registered or kNewest, and the number of its record.
+  Status Get(std::string_view key, uint64_t sequence, std::string* value, uint64_t* found_sequence);
+  Status Get(std::string_view key, std::string* value) {
+    return Get(key, kNewest, value, nullptr);
+  }
+  /// The value in place: kept, or its frame is pinned. Unpin(found->pfn) lets it go.
+  Status GetPinned(std::string_view key, uint64_t sequence, FoundValue* found);
   void Unpin(Pfn pfn);
+  /// Get for many keys; see Store::MultiGet.
+  void MultiGet(std::span<const std::string_view> keys, uint64_t sequence, std::string* values,
+                Status* statuses);
 
   /// Puts a record and, in the same event, gives `run` to its owner (a new object's anchor).
   /// `frame` is the run's content.
   Status PutWithRun(std::string_view key, std::string_view value, const LaneRun& run,
                     std::span<const std::byte> frame);
+
+  /// Deletes a record and, in the same event, frees `run`.
+  Status DeleteWithRun(std::string_view key, const LaneRun& run);
 
   /// Pins the leaf that a descent to `key` ends in, with a built tail index. An empty tree gives
   /// an empty snapshot.
@@ -63,12 +97,37 @@ class Tree {
   uint64_t root_place() const { return OffsetOf(anchor_) + offsetof(Anchor, root); }
   uint64_t root_word() const { return Load64(map_.base() + root_place()); }
   Latch& anchor_latch() { return map_.memmap().Touch(anchor_).latch; }
+  /// Snapshots older than `number` see none of the tree's records: it was filled then, at once.
+  void SetFilledAt(uint64_t number) { filled_at_.store(number, std::memory_order_release); }
+  uint64_t filled_at() const { return filled_at_.load(std::memory_order_acquire); }
   /// True once something has been written since the pool was opened.
   bool changed() const { return changed_.load(std::memory_order_relaxed); }
   /// Iterators and pinned values alive.
   uint64_t pins() const { return pins_.load(std::memory_order_relaxed); }
 
-  // For Restructure and CheckTree.
+  /// While it is frozen, writers wait; once it is dropped, everybody is told NotFound.
+  enum class Gate : uint8_t { kOpen, kFrozen, kDropped };
+  /// Closes the gate and waits until all who came in before have gone: writers, and readers of this
+  /// moment. REQUIRES: no latch and no read section held, versions().
+  void CloseGate(Gate gate);
+  Gate gate() const { return gate_.load(std::memory_order_acquire); }
+  void OpenGate() { gate_.store(Gate::kOpen, std::memory_order_release); }
+  Versions* versions() const { return versions_; }
+
+  // For Restructure, BatchWriter and CheckTree.
+
+  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
+  /// Errors: Busy (frozen), NotFound (dropped), Corruption, NoSpace, ReadOnly, Io.
+  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf);
+  /// OK or Conflict. REQUIRES: the leaf's latch is held.
+  Status CheckPrecondition(const Leaf& leaf, std::string_view key, const Precondition& condition);
+  /// After deletes: merges the leaf of `key` if it is thin and can be.
+  void Shrink(std::string_view key, LaneHold* lane);
+  /// After a Busy of LatchLeaf: waits until the gate is not frozen. REQUIRES: not marked as writer.
+  void AwaitThaw() const;
+  void MarkChanged() {
+    if (!changed()) changed_.store(true, std::memory_order_relaxed);
+  }
 
   /// Turns a child word into a node that may be read: bounds, owner word, checksum (at the first
   /// touch since the mount), level (unless -1), tag. REQUIRES: inside a read section, or the tree
@@ -84,30 +143,49 @@ class Tree {
   friend class Restructure;
 
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
-  bool MayReclaim(RecordType type, int tries);
-  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
-  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf);
+  Status CheckGate() const;
   Status MakeRoot(unsigned lane);
   Status BuildTail(const NodeView& leaf);
-  Status Write(std::string_view key, std::string_view value, RecordType type);
-  Status WriteOnce(std::string_view key, std::string_view value, RecordType type, LaneHold* lane);
+  Status Write(std::string_view key, std::string_view value, RecordType type,
+               const Precondition& precondition);
+  Status WriteOnce(std::string_view key, std::string_view value, RecordType type,
+                   const Precondition& precondition, LaneHold* lane);
   Status Append(const NodeView& leaf, std::string_view key, std::string_view value,
                 RecordType type);
+  struct RunChange {
+    RecordType type;
+    LaneRun run;
+    std::span<const std::byte> frame;  // a put's
+  };
+  Status WriteWithRun(std::string_view key, std::string_view value, const RunChange& change);
+  Status WriteWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
+                          const RunChange& change);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,
-                       unsigned lane, const LaneRun& run, std::span<const std::byte> frame);
-  Status PutWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
-                        const LaneRun& run, std::span<const std::byte> frame);
-  void ShrinkAfterDelete(const NodeView& leaf, std::string_view key, LaneHold* lane,
-                         LatchHold* hold);
+                       unsigned lane, const RunChange& with);
+  void ShrinkLatched(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
+  Result<bool> FindIn(const Leaf& leaf, std::string_view key, uint64_t sequence,
+                      RecordView* record) const;
+  void PrefetchNode(Pfn pfn, size_t lines) const;
+  void DescendTogether(std::span<const std::string_view> keys, uint64_t sequence, NodeView* nodes);
   template <typename Use>
-  Status FindAnd(std::string_view key, const Use& use);
+  Status FindAnd(std::string_view key, uint64_t sequence, const Use& use);
 
   PageMap& map_;
   const uint32_t object_id_;
   const Pfn anchor_;
+  Versions* const versions_;
+  std::atomic<Gate> gate_{Gate::kOpen};
+  std::atomic<uint64_t> filled_at_{0};
   std::atomic<bool> changed_{false};
   std::atomic<uint64_t> pins_{0};
 };
+
+/// After a NoSpace, empties limbo: true if another try makes sense. Called with 0, 1, ... `tries`.
+/// `shrinking`: only deletes are wanted, which may wait for the reserve.
+bool MayReclaim(PageMap& map, bool shrinking, int tries);
+
+Status CheckKey(std::string_view key);
+Status CheckRecord(std::string_view key, std::string_view value);
 
 /// A thread's own buffer of at least n bytes, good until its next call. For one record.
 std::byte* RecordScratch();

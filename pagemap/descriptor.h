@@ -19,6 +19,9 @@ struct Descriptor {
   // Logged records that one descriptor can index. A run of 2^k frames has 2^k times as many.
   static constexpr unsigned kTailSlots = 13;
 
+  // Bit of tail_offset: the record is part of a group.
+  static constexpr uint16_t kTailInGroup = 0x8000;
+
   // Bits of `flags`.
   static constexpr uint32_t kHead = 1;       // first frame of a run in use
   static constexpr uint32_t kVerified = 2;   // the node's header and base have been checked
@@ -42,7 +45,7 @@ struct Descriptor {
   /// the latch.
   uint16_t tail_end;
   /// Entries below tail_count do not change while the node lives.
-  std::array<uint16_t, kTailSlots> tail_offset;  // 8-byte units from the node's start
+  std::array<uint16_t, kTailSlots> tail_offset;  // 8-byte units from the node's start, and kTailInGroup
   std::array<uint8_t, kTailSlots> tail_fingerprint;
   /// Leaves, head only: the longest key in base and log, in 8-byte units. Under the latch.
   uint8_t tail_key_max;

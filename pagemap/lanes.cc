@@ -7,6 +7,7 @@
 #include "pagemap/checksum.h"
 #include "pagemap/frame_format.h"
 #include "pagemap/rcu.h"
+#include "pagemap/redo.h"
 
 namespace tuff {
 namespace {
@@ -33,6 +34,7 @@ bool RunIsSane(const LaneRun& run, uint64_t frames) {
 }
 
 bool PlaceIsSane(const LaneEntry& entry, uint64_t frames) {
+  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRedo)) return true;  // seen to in redo.cc
   const Pfn pfn = entry.place >> kFrameShift;
   if (entry.place % 8 != 0 || pfn >= frames) return false;
   if (IsReserved(pfn) && pfn != kCatalogueAnchorPfn) return false;
@@ -52,7 +54,13 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
   std::memcpy(&entry, at, sizeof entry);
   const size_t runs = size_t{entry.new_runs} + entry.old_runs;
   if (runs > kLaneRunsMax) return EntryVerdict::kTorn;
-  const size_t bytes = sizeof entry + runs * sizeof(LaneRun);
+  size_t bytes = sizeof entry + runs * sizeof(LaneRun);
+  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRedo)) {
+    if (runs != 0 || (entry.place == 0 && entry.new_value > kLaneInlineBytes)) {
+      return EntryVerdict::kTorn;
+    }
+    bytes += entry.place == 0 ? entry.new_value : 0;
+  }
   if (entry.checksum != EntryChecksum(at, bytes, entry.state, lane, hash_seed)) {
     return EntryVerdict::kTorn;
   }
@@ -115,6 +123,23 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
   return Status();
 }
 
+// A batch: its stores are made if all of their list is there.
+Status RecoverRedo(PersistDomain& domain, unsigned lane, const LiveEntry& live, uint64_t hash_seed,
+                   uint64_t frames) {
+  WriteWindow window(domain);
+  TUFF_FLUSH("recover.17", window, LaneOffset(lane), kFrameSize);
+  const auto stores =
+      RedoLog::ReadStores(window, domain.base(), live.entry, lane, hash_seed, frames);
+  if (stores.empty()) return Status();  // torn before its commit
+  if (Status s = TUFF_FENCE("recover.18", window); !s.ok()) return s;
+  CRASH_POINT("recover.19");
+  if (!RedoLog::Replay(window, stores, frames)) return LaneDamage(domain, lane);
+  CRASH_POINT("recover.20");
+  if (Status s = TUFF_FENCE("recover.21", window); !s.ok()) return s;
+  domain.counters().Add(Counter::kBatchesReplayed);
+  return Status();
+}
+
 }  // namespace
 
 std::optional<unsigned> Lanes::TryAcquire() {
@@ -152,6 +177,30 @@ void Lanes::Release(unsigned lane) {
   releases_.notify_all();
 }
 
+Status Lanes::Change(WriteWindow& window, unsigned lane, const LaneChange& change,
+                     std::span<const RunBytes> fresh) {
+  for (const RunBytes& run : fresh) {
+    TUFF_COPY("change.1", window, OffsetOf(run.pfn), run.bytes, OffsetOf(1ull << run.order));
+  }
+  CRASH_POINT("change.2");
+  Enter(window, lane, change);
+  CRASH_POINT("change.3");
+  if (Status s = TUFF_FENCE("change.4", window); !s.ok()) return s;  // F1
+  CRASH_POINT("change.5");
+  SetOwners(window, change);
+  CRASH_POINT("change.6");
+  window.Store64(change.place, change.new_value);
+  CRASH_POINT("change.7");
+  TUFF_FLUSH("change.8", window, change.place, 8);
+  if (Status s = TUFF_FENCE("change.9", window); !s.ok()) return s;  // F2: committed
+  CRASH_POINT("change.10");
+  Retire(window, lane);
+  CRASH_POINT("change.11");
+  Status s = TUFF_FENCE("change.12", window);  // F3
+  CRASH_POINT("change.13");
+  return s;
+}
+
 void Lanes::Enter(WriteWindow& window, unsigned lane, const LaneChange& change) {
   assert(change.new_runs.size() + change.old_runs.size() <= kLaneRunsMax);
   alignas(8) std::byte buffer[kFrameSize];
@@ -177,6 +226,26 @@ void Lanes::Enter(WriteWindow& window, unsigned lane, const LaneChange& change) 
   entry.checksum = EntryChecksum(buffer, bytes, entry.state, lane, hash_seed_);
   std::memcpy(buffer, &entry, sizeof entry);
   TUFF_COPY("lane.1", window, LaneOffset(lane), buffer, bytes);
+}
+
+void Lanes::EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
+                      std::span<const std::byte> stores, uint64_t first_chunk) {
+  alignas(8) std::byte buffer[kFrameSize];
+  LaneEntry entry{};
+  entry.state = state;
+  entry.decider = static_cast<uint16_t>(LaneDecider::kRedo);
+  entry.place = first_chunk;
+  entry.new_value = stores.size();
+  size_t bytes = sizeof entry;
+  std::memcpy(buffer, &entry, sizeof entry);
+  if (first_chunk == 0) {
+    assert(stores.size() <= kLaneInlineBytes);
+    std::memcpy(buffer + bytes, stores.data(), stores.size());
+    bytes += stores.size();
+  }
+  entry.checksum = EntryChecksum(buffer, bytes, state, lane, hash_seed_);
+  std::memcpy(buffer, &entry, sizeof entry);
+  TUFF_COPY("lane.5", window, LaneOffset(lane), buffer, bytes);
 }
 
 void Lanes::SetOwners(WriteWindow& window, const LaneChange& change) {
@@ -218,7 +287,10 @@ Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames
     if (verdict == EntryVerdict::kEmpty) continue;
     if (verdict == EntryVerdict::kBad) return LaneDamage(domain, lane);
     if (verdict == EntryVerdict::kLive) {
-      if (Status s = RecoverLane(domain, lane, live, record_check); !s.ok()) return s;
+      const bool redo = live.entry.decider == static_cast<uint16_t>(LaneDecider::kRedo);
+      Status s = redo ? RecoverRedo(domain, lane, live, hash_seed, frames)
+                      : RecoverLane(domain, lane, live, record_check);
+      if (!s.ok()) return s;
     }  // else torn in F1: nothing of it was done
     WriteWindow window(domain);
     window.Store64(LaneOffset(lane), 0);

@@ -50,8 +50,25 @@ class Lanes {
   std::optional<unsigned> TryAcquire();
   void Release(unsigned lane);
 
+  /// The whole protocol for a change that a word decides: writes the new runs' bytes, F1, F2, F3.
+  struct RunBytes {
+    Pfn pfn;
+    unsigned order;
+    const std::byte* bytes;
+  };
+  Status Change(WriteWindow& window, unsigned lane, const LaneChange& change,
+                std::span<const RunBytes> fresh);
+
   /// F1's share: stores and flushes the entry. The caller fences.
   void Enter(WriteWindow& window, unsigned lane, const LaneChange& change);
+  /// The same for an entry of stores that lie in the lane (`first_chunk` 0) or in chunks; `state` is
+  /// from NextEntryNumber. See redo.h.
+  void EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
+                 std::span<const std::byte> stores, uint64_t first_chunk);
+  /// A number for an entry.
+  uint64_t NextEntryNumber() { return next_entry_.fetch_add(2, std::memory_order_relaxed); }
+  uint64_t hash_seed() const { return hash_seed_; }
+
   /// F2's share: stores and flushes the owner words. The caller stores the word, and fences.
   void SetOwners(WriteWindow& window, const LaneChange& change);
   /// F3's share: empties the lane. The caller fences.

@@ -67,6 +67,7 @@ Status FormatPool(int fd, const std::string& path, const CreateOptions& options,
   MakeUuid(sb.uuid);
   sb.frames = frames;
   sb.hash_seed = Random64();
+  sb.feature_incompat = kIncompatBatches;
   sb.state = kStateClean;
   sb.number_limit = 1;
   sb.next_object_id = kFirstObjectId;
@@ -135,6 +136,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   if (!choice.ok()) return choice.TakeStatus();
   superblock_ = choice->superblock;
   was_clean_ = (superblock_.state & kStateClean) != 0;
+  crashed_since_scrub_ = !was_clean_ || (superblock_.state & kStateCrashedSinceScrub) != 0;
   for (int i = 0; i < 2; i++) {
     if (choice->copy_valid[i]) continue;
     Log(LogLevel::kWarning,
@@ -178,6 +180,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
       if (Status s = TUFF_FENCE("mount.4", window); !s.ok()) return s;
     }
     superblock_.mount_count++;
+    superblock_.feature_incompat |= kIncompatBatches;  // a pool of an older build may now have them
     if (!was_clean_) superblock_.state |= kStateCrashedSinceScrub;
     if (!mapped.power_safe()) superblock_.state |= kStateEverForced;
     superblock_.state &= ~kStateClean;
@@ -254,6 +257,7 @@ void PageMap::Adopt(const Superblock& next) {
   superblock_.checksum = next.checksum;
   superblock_.number_limit = next.number_limit;
   superblock_.next_object_id = next.next_object_id;
+  superblock_.state = next.state;
 }
 
 Status PageMap::ReserveNumbers(uint64_t number) {
@@ -264,6 +268,16 @@ Status PageMap::ReserveNumbers(uint64_t number) {
   if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
   Adopt(next);
   number_limit_.store(next.number_limit, std::memory_order_release);
+  return Status();
+}
+
+Status PageMap::SetGraveyardInUse(bool in_use) {
+  std::lock_guard lock(superblock_mutex_);
+  Superblock next = superblock_;
+  next.state = in_use ? next.state | kStateGraveyard : next.state & ~kStateGraveyard;
+  if (next.state == superblock_.state) return Status();
+  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  Adopt(next);
   return Status();
 }
 

@@ -46,7 +46,7 @@ class PageMap {
   /// True if the mount before this one was not closed.
   bool was_unclean() const { return !was_clean_; }
   /// True if a torn record may be the trace of a crash: one has happened since the last scrub.
-  bool crashed_since_scrub() const { return (superblock_.state & kStateCrashedSinceScrub) != 0; }
+  bool crashed_since_scrub() const { return crashed_since_scrub_; }
   /// A moment's copy.
   Superblock superblock() const;
   const std::string& path() const { return path_; }
@@ -54,17 +54,22 @@ class PageMap {
 
   /// The next sequence or node number; 0 if the reservation could not be made durable.
   uint64_t NextNumber() {
-    const uint64_t number = next_number_.fetch_add(1, std::memory_order_relaxed);
+    const uint64_t number = next_number_.fetch_add(1, std::memory_order_acq_rel);
     if (number >= number_limit_.load(std::memory_order_acquire)) [[unlikely]] {
       if (!ReserveNumbers(number).ok()) return 0;
     }
     return number;
   }
-  /// A number that no number handed out later is below.
-  uint64_t NumberBound() const { return next_number_.load(std::memory_order_relaxed); }
+  /// A number that no number handed out later is below. Whoever took a smaller one has made
+  /// visible what it did before.
+  uint64_t NumberBound() const { return next_number_.load(std::memory_order_acquire); }
 
   /// A new object's id, durable before it is returned.
   Result<uint32_t> NextObjectId();
+
+  /// Whether the next mount should look into the graveyard: durable when it returns.
+  Status SetGraveyardInUse(bool in_use);
+  bool graveyard_in_use() const { return (superblock().state & kStateGraveyard) != 0; }
 
   /// OK if frames pfn to pfn + 2^order - 1 exist and are not the pool's own tables.
   bool RunInPool(Pfn pfn, unsigned order) const {
@@ -86,11 +91,11 @@ class PageMap {
   std::unique_ptr<Limbo> limbo_;
   std::unique_ptr<Lanes> lanes_;
   bool was_clean_ = false;
+  bool crashed_since_scrub_ = false;
   bool closed_ = true;  // until it is mounted
 
   mutable std::mutex superblock_mutex_;
-  // Guarded by superblock_mutex_; but frames, hash_seed and state are written by Mount and Close
-  // only.
+  // Guarded by superblock_mutex_; but frames and hash_seed are written by Mount only.
   Superblock superblock_{};
   std::atomic<uint64_t> next_number_{0};
   std::atomic<uint64_t> number_limit_{0};

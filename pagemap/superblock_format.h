@@ -13,15 +13,17 @@ inline constexpr uint64_t kStateClean = 1;  // closed cleanly
 inline constexpr uint64_t kStateCrashedSinceScrub =
     2;                                           // sticky: opened after a crash, not scrubbed since
 inline constexpr uint64_t kStateEverForced = 4;  // sticky: used with a granularity its medium lacks
+inline constexpr uint64_t kStateGraveyard = 8;   // the graveyard may hold something
 
 // Bits of Superblock::mount_flags: the administrator's.
 inline constexpr uint64_t kMountAllowNomtime = 1;   // handles may ask to skip mtime
 inline constexpr uint64_t kMountSyncOnSuspend = 2;  // flush volumes before the machine suspends
 
 // Feature words as ext4 has them: an unknown compat bit is ignored, an unknown ro_compat bit
-// allows reading only, an unknown incompat bit forbids opening. No bit is defined yet.
+// allows reading only, an unknown incompat bit forbids opening.
+inline constexpr uint64_t kIncompatBatches = 1;  // lanes of stores, groups in logs, graveyard
 inline constexpr uint64_t kKnownRoCompat = 0;
-inline constexpr uint64_t kKnownIncompat = 0;
+inline constexpr uint64_t kKnownIncompat = kIncompatBatches;
 
 struct Superblock {
   char magic[8];
@@ -58,12 +60,12 @@ inline constexpr Field kSuperblockFields[] = {
     TUFF_FIELD(Superblock, memmap_place, Decimal, "preferred place of the memmap: 0 pool, 1 dram"),
     TUFF_FIELD(Superblock, feature_compat, Hex, "features that any build may ignore"),
     TUFF_FIELD(Superblock, feature_ro_compat, Hex, "features that a build must know to write"),
-    TUFF_FIELD(Superblock, feature_incompat, Hex, "features that a build must know to open"),
+    TUFF_FIELD(Superblock, feature_incompat, Hex, "features that a build must know to open: bit 0 batches"),
     TUFF_FIELD(Superblock, uuid, Bytes, "the pool's random name"),
     TUFF_FIELD(Superblock, frames, Decimal, "size in frames: whole page blocks"),
     TUFF_FIELD(Superblock, hash_seed, Hex,
                "random; part of every checksum seed behind the superblock"),
-    TUFF_FIELD(Superblock, state, Hex, "bit 0 clean, bit 1 crashed since scrub, bit 2 ever forced"),
+    TUFF_FIELD(Superblock, state, Hex, "bit 0 clean, bit 1 crashed since scrub, bit 2 ever forced, bit 3 graveyard in use"),
     TUFF_FIELD(Superblock, mount_flags, Hex,
                "administrator's: bit 0 allow_nomtime, bit 1 sync_on_suspend"),
     TUFF_FIELD(Superblock, mount_count, Decimal,

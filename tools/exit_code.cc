@@ -17,6 +17,8 @@ int ExitCodeOf(Code code) {
       return kExitUsage;
     case Code::kLocked:
     case Code::kBusy:
+    case Code::kConflict:
+    case Code::kExpired:
       return kExitLocked;
     case Code::kCorruption:
       return kExitDamaged;

@@ -1,8 +1,7 @@
 // Iterator: a walk over a store in key order, both ways.
 //
-// Each leaf of the tree is seen at one moment; leaves are visited at different moments, so a write
-// made while the iterator lives may or may not be seen. (Iterators on one snapshot of the whole
-// store come with versions.)
+// An iterator sees the store as it was at one moment: at the snapshot it was given, or when it was
+// made. No later write shows or disturbs it, and it disturbs no writer.
 // Ownership: an iterator pins the leaf it stands on; destroy it before Pool::Close.
 // Thread-safety: none; use one iterator per thread.
 #pragma once

@@ -48,6 +48,9 @@ struct OpenOptions {
   Guard guard = Guard::kAuto;
   /// Overrides the preference given at creation, for this mount.
   std::optional<MemmapPlace> memmap;
+  /// Bytes of DRAM that versions kept for snapshots may take; beyond, the oldest snapshots expire
+  /// (reads on them answer Expired). 0: no bound.
+  uint64_t version_memory_bytes_max = 0;
   LogCallback log;
 };
 
@@ -64,8 +67,12 @@ struct CreateOptions {
   OpenOptions open;
 };
 
+class Snapshot;
+
 /// What an iterator may see. The bounds are copied.
 struct ReadOptions {
+  /// See the stores as they were then; null: as they are when the iterator is made.
+  const Snapshot* snapshot = nullptr;
   std::optional<std::string> lower_bound;  ///< inclusive
   std::optional<std::string> upper_bound;  ///< exclusive
   std::optional<std::string> prefix;       ///< only keys that begin so; combines with the bounds
@@ -79,5 +86,10 @@ inline constexpr size_t kStoreNameSizeMax = 255;       ///< bytes
 inline constexpr size_t kRecordSizeMax = 16384;
 /// The largest value under a key of `key_size` bytes.
 constexpr size_t ValueSizeMax(size_t key_size) { return kRecordSizeMax - 16 - key_size; }
+
+/// Bounds of one WriteBatch, and of what one Transaction reads and writes. More is for BulkLoader,
+/// or for several batches.
+inline constexpr size_t kBatchOperationsMax = 65536;
+inline constexpr size_t kBatchBytesMax = 16u << 20;  ///< keys and values together
 
 }  // namespace tuff

@@ -19,9 +19,12 @@
 #include <vector>
 
 #include "tuff/options.h"
+#include "tuff/snapshot.h"
 #include "tuff/statistics.h"
 #include "tuff/status.h"
 #include "tuff/store.h"
+#include "tuff/transaction.h"
+#include "tuff/write_batch.h"
 
 namespace tuff {
 
@@ -67,9 +70,9 @@ class Pool {
   static Result<std::unique_ptr<Pool>> Open(const std::string& path,
                                             const OpenOptions& options = {});
 
-  /// Closes cleanly. Busy, and nothing done, while iterators or pinned values live. The destructor
-  /// closes too, if Close was not called, and then aborts in debug builds on live iterators or
-  /// pins.
+  /// Closes cleanly. Busy, and nothing done, while iterators, pinned values, snapshots,
+  /// transactions or bulk loaders live: the message lists them. The destructor closes too, if Close
+  /// was not called, and then aborts in debug builds on what still lives.
   Status Close();
   ~Pool();
   Pool(const Pool&) = delete;
@@ -80,7 +83,27 @@ class Pool {
   Result<Store*> OpenStore(std::string_view name);    ///< NotFound if it is not
   Result<Store*> OpenOrCreateStore(std::string_view name);
   Status RenameStore(std::string_view from, std::string_view to);
+  /// Removes a store and all its records, at once and atomically; its frames come back in the
+  /// background, after a crash too. Its Store answers NotFound from then on. Snapshots do not keep
+  /// it. Errors: NotFound, Busy (iterators or pinned values of it are alive), NoSpace, ReadOnly.
+  Status DropStore(std::string_view name);
   Result<std::vector<StoreInfo>> ListStores();  ///< by name
+
+  /// Waits until the frames of dropped stores and given-up bulk loads are back. Close does not wait
+  /// for them: the next open goes on. Errors: what stopped the background work.
+  Status WaitForBackgroundWork();
+
+  /// Makes the whole batch durable and visible at once: no reader and no crash leaves half of it.
+  /// Errors: NoSpace, ReadOnly, Corruption, Io, NotFound (a store was dropped): nothing was written.
+  Status Write(const WriteBatch& batch);
+
+  /// All stores at this moment; everything acknowledged before is seen. Waits for writes that are
+  /// under way (under PAGE, about one sync). Errors: NoMemory.
+  Result<const Snapshot*> GetSnapshot();
+  void ReleaseSnapshot(const Snapshot* snapshot);
+
+  /// A transaction on a snapshot of its own. Errors: NoMemory.
+  Result<std::unique_ptr<Transaction>> BeginTransaction();
 
   Statistics GetStatistics() const;
   PoolInfo GetInfo() const;

@@ -14,11 +14,25 @@ struct Statistics {
   uint64_t deletes = 0;
   uint64_t user_bytes_written = 0;  ///< keys and values of puts
 
+  uint64_t batches = 0;           ///< and transactions that wrote
+  uint64_t batch_operations = 0;  ///< puts and deletes in them, also counted as such
+  uint64_t conflicts = 0;         ///< transactions and compare-and-swaps refused
+  uint64_t bulk_records = 0;      ///< made visible by bulk loads
+
   // Durability.
   uint64_t fences = 0;         ///< sfence, or one sync of the gathered pages under PAGE
   uint64_t flushes = 0;        ///< flush calls (ranges)
   uint64_t flushed_bytes = 0;  ///< whole cache lines (or pages under PAGE) of those ranges
   uint64_t syncs = 0;          ///< msync and fdatasync calls
+
+  uint64_t group_commits = 0;  ///< appends of several writers' records with one fence, under PAGE
+
+  // Snapshots, at this moment.
+  uint64_t snapshots = 0;               ///< alive, those of iterators and transactions included
+  uint64_t snapshot_age_ns_max = 0;     ///< of the oldest
+  uint64_t versions_retained = 0;       ///< superseded records kept for snapshots
+  uint64_t version_bytes_retained = 0;  ///< DRAM they take
+  uint64_t snapshots_expired = 0;       ///< given up since the pool was opened
 
   // Structure.
   uint64_t consolidations = 0;
@@ -35,6 +49,8 @@ struct Statistics {
   uint64_t page_blocks_initialised = 0;
   uint64_t tails_built = 0;
   uint64_t torn_tails_cut = 0;
+  uint64_t batches_replayed = 0;
+  uint64_t nodes_dismantled = 0;  ///< of dropped stores and abandoned bulk loads
 
   // Frames.
   uint64_t frames_allocated = 0;

@@ -28,9 +28,11 @@ enum class Code : uint8_t {
   kExists = 8,           ///< it is there already
   kTooLarge = 9,         ///< a key, value or name is over its limit
   kReadOnly = 10,        ///< opened read-only, or made read-only by a failed sync
-  kBusy = 11,            ///< iterators or pins are still alive
+  kBusy = 11,            ///< iterators, pins or snapshots are still alive
   kNotSupported = 12,    ///< a format version or feature this build does not know
   kNoMemory = 13,        ///< no memory beside the pool
+  kConflict = 14,        ///< what was read has changed meanwhile: read again, try again
+  kExpired = 15,         ///< the snapshot's versions had to be given up
 };
 
 /// The name of a code as it stands in messages, e.g. "damaged".

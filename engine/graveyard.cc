@@ -1,0 +1,306 @@
+#include "engine/graveyard.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "engine/batch.h"
+#include "engine/cursor.h"
+#include "engine/store_impl.h"
+
+namespace tuff {
+namespace {
+
+// Frames freed by one change; its lists must fit a lane.
+constexpr size_t kRunsPerStep = 128;
+
+std::string EntryText(const GraveyardEntry& entry) {
+  return {reinterpret_cast<const char*>(&entry), sizeof entry};
+}
+
+}  // namespace
+
+size_t FirstChildLeft(const NodeView& node) {
+  size_t first = 0;
+  for (size_t i = 0; i < node.count(); i++) {
+    if (node.ChildWord(i) == 0) first = i + 1;
+  }
+  return first;
+}
+
+bool ParseGraveyardRecord(std::string_view key, std::string_view value, uint32_t* id,
+                          GraveyardEntry* entry) {
+  if (key.size() != sizeof *id || value.size() != sizeof *entry) return false;
+  std::memcpy(id, key.data(), sizeof *id);
+  *id = __builtin_bswap32(*id);
+  std::memcpy(entry, value.data(), sizeof *entry);
+  return true;
+}
+
+// Frees a tree step by step.
+class Graveyard::Dismantler {
+ public:
+  Dismantler(Graveyard& graveyard, Tree& tree, unsigned lane)
+      : graveyard_(graveyard), tree_(tree), map_(tree.map()), lane_(lane) {}
+
+  Status Dismantle() {
+    const uint64_t root = tree_.root_word();
+    if (root == 0) return Status();
+    if (Status s = Empty(root, -1); !s.ok()) return s;
+    LaneRun run;
+    if (Status s = RunOf(root, &run); !s.ok()) return s;
+    return Free(tree_.root_place(), root, {run});
+  }
+
+ private:
+  // Frees all that is below a node.
+  Status Empty(uint64_t word, int level) {
+    NodeView node;
+    if (Status s = tree_.Visit(word, level, &node); !s.ok()) return s;
+    if (node.is_leaf()) return Status();
+    std::vector<LaneRun> runs;
+    for (size_t i = FirstChildLeft(node); i < node.count(); i++) {
+      if (graveyard_.stopping_.load(std::memory_order_relaxed)) {
+        return Status(Code::kBusy, "the pool is being closed");
+      }
+      const uint64_t child = node.ChildWord(i);
+      if (node.level() > 1) {
+        if (Status s = Empty(child, static_cast<int>(node.level()) - 1); !s.ok()) return s;
+      }
+      LaneRun run;
+      if (Status s = RunOf(child, &run); !s.ok()) return s;
+      runs.push_back(run);
+      if (runs.size() < kRunsPerStep && i + 1 < node.count()) continue;
+      if (Status s = Free(node.ChildPlace(i), child, runs); !s.ok()) return s;
+      runs.clear();
+    }
+    return Status();
+  }
+
+  // What the frame table says of a node that is not looked at otherwise.
+  Status RunOf(uint64_t word, LaneRun* run) const {
+    const Pfn pfn = ChildPfn(word);
+    if (!map_.RunInPool(pfn, 0)) return NodeDamage(pfn, "child word leads out of the pool");
+    map_.memmap().Touch(pfn);
+    const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
+    const OwnerWord unpacked = UnpackOwner(owner);
+    if (!OwnerIsValid(pfn, owner) || unpacked.kind != static_cast<uint8_t>(FrameKind::kTreeNode) ||
+        unpacked.object_id != tree_.object_id() || !map_.RunInPool(pfn, unpacked.order)) {
+      return NodeDamage(pfn, fmt::format("frame table does not give this node to object {}",
+                                         tree_.object_id()));
+    }
+    *run = {pfn, owner};
+    return Status();
+  }
+
+  // One step: the word becomes 0, the frames are free.
+  Status Free(uint64_t place, uint64_t old_word, std::vector<LaneRun> runs) {
+    LaneChange change;
+    change.place = place;
+    change.old_value = old_word;
+    change.new_value = 0;
+    change.object_id = tree_.object_id();
+    change.old_runs = std::move(runs);
+    {
+      WriteWindow window(map_.domain());
+      if (Status s = map_.lanes().Change(window, lane_, change, {}); !s.ok()) return s;
+    }
+    std::vector<Limbo::Run> freed;
+    for (const LaneRun& run : change.old_runs) {
+      map_.memmap().At(run.pfn).Set(Descriptor::kObsolete);
+      freed.push_back({run.pfn, UnpackOwner(run.owner).order});
+    }
+    map_.limbo().Add(freed.data(), freed.size());
+    map_.counters().Add(Counter::kNodesDismantled, freed.size());
+    return Status();
+  }
+
+  Graveyard& graveyard_;
+  Tree& tree_;
+  PageMap& map_;
+  const unsigned lane_;
+};
+
+Result<Tree*> Graveyard::OpenTree() {
+  std::lock_guard lock(mutex_);
+  if (tree_ != nullptr) return tree_.get();
+  auto info = catalogue_.Find(kGraveyardName);
+  if (!info.ok()) return info.TakeStatus();
+  auto anchor = catalogue_.ReadAnchor(info->anchor, info->id, ObjectKind::kGraveyard);
+  if (!anchor.ok()) return anchor.TakeStatus();
+  tree_ = std::make_unique<Tree>(map_, info->id, info->anchor);
+  return tree_.get();
+}
+
+Status Graveyard::Prepare() {
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  auto tree = OpenTree();
+  if (tree.status().IsNotFound()) {
+    auto made = catalogue_.Create(kGraveyardName, ObjectKind::kGraveyard);
+    if (!made.ok() && made.status().code() != Code::kExists) return made.TakeStatus();
+    tree = OpenTree();
+  }
+  if (!tree.ok()) return tree.TakeStatus();
+  LaneHold lane(map_.lanes());
+  NodeView leaf;  // its root leaf, too, so that a full pool can bury something
+  if (Status s = (*tree)->LatchLeaf(CatalogueKey(0), &lane, &leaf); !s.ok()) return s;
+  map_.memmap().At(leaf.pfn()).latch.Unlock();
+  return Status();
+}
+
+Status Graveyard::Bury(const ObjectInfo& store) {
+  if (Status s = Prepare(); !s.ok()) return s;
+  const auto note = [&](int more) {
+    std::lock_guard lock(mutex_);
+    burying_ += more;
+  };
+  note(1);
+  const GraveyardEntry entry{store.anchor, static_cast<uint32_t>(store.kind), store.id};
+  Status s = map_.SetGraveyardInUse(true);
+  if (s.ok()) s = catalogue_.Move(store, tree_.get(), EntryText(entry), versions_);
+  if (s.ok()) Wake();
+  note(-1);
+  if (s.ok()) versions_.Forget(store.id);
+  return s;
+}
+
+Result<ObjectInfo> Graveyard::NewBuilding(uint32_t tree_object_id) {
+  if (Status s = Prepare(); !s.ok()) return s;
+  auto id = map_.NextObjectId();
+  if (!id.ok()) return id.TakeStatus();
+  {
+    std::lock_guard lock(mutex_);
+    buildings_.insert(*id);
+  }
+  if (Status s = map_.SetGraveyardInUse(true); !s.ok()) {
+    LetGo(*id);
+    return s;
+  }
+  auto info = catalogue_.NewAnchor(
+      *id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
+        return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
+      });
+  if (!info.ok()) LetGo(*id);
+  return info;
+}
+
+void Graveyard::LetGo(uint32_t building_id) {
+  {
+    std::lock_guard lock(mutex_);
+    buildings_.erase(building_id);
+  }
+  Wake();
+}
+
+void Graveyard::Wake() {
+  std::lock_guard lock(mutex_);
+  if (stop_ || map_.read_only()) return;
+  work_ = true;
+  if (!worker_.joinable()) {
+    try {
+      worker_ = std::thread([this] { Run(); });
+    } catch (const std::system_error& error) {
+      // What is buried stays for the next mount.
+      last_ = Status(Code::kNoMemory, fmt::format("cannot start a thread: {}", error.what()));
+      work_ = false;
+      map_.Log(LogLevel::kWarning, last_.ToString());
+    }
+  }
+  changed_.notify_all();
+}
+
+Status Graveyard::AwaitIdle() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !work_ && !busy_; });
+  return last_;
+}
+
+void Graveyard::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (worker_.joinable()) worker_.join();
+}
+
+void Graveyard::Run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return work_ || stop_; });
+    if (stop_) break;
+    work_ = false;
+    busy_ = true;
+    lock.unlock();
+    Status s = NoThrow([&] { return DismantleAll(); });
+    if (!s.ok() && s.code() != Code::kBusy) {
+      map_.Log(LogLevel::kError, fmt::format("{}: dismantling: {}", map_.path(), s.ToString()));
+    }
+    lock.lock();
+    busy_ = false;
+    last_ = std::move(s);
+    changed_.notify_all();
+  }
+  work_ = false;
+  changed_.notify_all();
+}
+
+Result<bool> Graveyard::NextEntry(const std::string& after, std::string* key,
+                                  GraveyardEntry* entry) {
+  auto tree = OpenTree();
+  if (tree.status().IsNotFound()) return false;
+  if (!tree.ok()) return tree.TakeStatus();
+  Cursor cursor(**tree, {});
+  for (cursor.Seek(after + '\0'); cursor.Valid(); cursor.Next()) {
+    uint32_t id = 0;
+    if (!ParseGraveyardRecord(cursor.key(), cursor.value(), &id, entry)) {
+      return Status(Code::kCorruption, fmt::format("{}: a graveyard record is malformed; what it "
+                                                   "names stays in use",
+                                                   map_.path()));
+    }
+    std::lock_guard lock(mutex_);
+    if (buildings_.contains(id)) continue;
+    *key = cursor.key();
+    return true;
+  }
+  if (!cursor.status().ok()) return cursor.status();
+  return false;
+}
+
+Status Graveyard::DismantleAll() {
+  Status first_error;
+  std::string key;
+  for (;;) {
+    GraveyardEntry entry;
+    auto more = NextEntry(key, &key, &entry);
+    if (!more.ok()) return more.TakeStatus();
+    if (!*more) break;
+    Status s = DismantleEntry(key, entry);
+    if (s.code() == Code::kBusy || s.code() == Code::kReadOnly) return s;
+    if (!s.ok() && first_error.ok()) first_error = std::move(s);  // damage: others may be whole
+  }
+  if (!first_error.ok()) return first_error;
+  std::lock_guard lock(mutex_);
+  if (work_ || burying_ > 0 || !buildings_.empty()) return Status();
+  return map_.SetGraveyardInUse(false);
+}
+
+Status Graveyard::DismantleEntry(std::string_view key, const GraveyardEntry& entry) {
+  uint32_t id = 0;
+  std::memcpy(&id, key.data(), sizeof id);
+  id = __builtin_bswap32(id);
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
+  auto anchor =
+      catalogue_.ReadAnchor(entry.anchor_pfn, id, static_cast<ObjectKind>(entry.kind));
+  if (!anchor.ok()) return anchor.TakeStatus();
+  Tree tree(map_, entry.tree_object_id, entry.anchor_pfn);
+  {
+    LaneHold lane(map_.lanes());
+    if (Status s = Dismantler(*this, tree, lane.Take()).Dismantle(); !s.ok()) return s;
+  }
+  const LaneRun run{entry.anchor_pfn, PackOwner(entry.anchor_pfn, FrameKind::kMetadata, 0, id)};
+  return tree_->DeleteWithRun(key, run);
+}
+
+}  // namespace tuff
