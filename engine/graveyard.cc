@@ -101,6 +101,7 @@ class Graveyard::Dismantler {
     change.new_value = 0;
     change.object_id = tree_.object_id();
     change.old_runs = std::move(runs);
+    std::lock_guard step(graveyard_.step_mutex_);
     {
       WriteWindow window(map_.domain());
       if (Status s = map_.lanes().Change(window, lane_, change, {}); !s.ok()) return s;
@@ -300,6 +301,7 @@ Status Graveyard::DismantleEntry(std::string_view key, const GraveyardEntry& ent
     if (Status s = Dismantler(*this, tree, lane.Take()).Dismantle(); !s.ok()) return s;
   }
   const LaneRun run{entry.anchor_pfn, PackOwner(entry.anchor_pfn, FrameKind::kMetadata, 0, id)};
+  std::lock_guard step(step_mutex_);
   return tree_->DeleteWithRun(key, run);
 }
 

@@ -46,6 +46,8 @@ class Graveyard {
   void Wake();
   /// Waits until there is no work, or the worker has met an error: which it returns.
   Status AwaitIdle();
+  /// The worker changes the pool only with this held, so who holds it finds a pool at rest.
+  std::mutex& step_mutex() { return step_mutex_; }
   /// Ends the worker between two steps. If all is done, the next mount need not look.
   void Stop();
 
@@ -61,6 +63,7 @@ class Graveyard {
   PageMap& map_;
   Catalogue& catalogue_;
   Versions& versions_;
+  std::mutex step_mutex_;  // before mutex_ and all latches
   std::mutex mutex_;
   std::condition_variable changed_;
   std::unique_ptr<Tree> tree_;    // guarded by mutex_ until it is made

@@ -255,6 +255,7 @@ PoolInfo Pool::GetInfo() const {
   info.mount_count = sb.mount_count;
   info.read_only = map.read_only();
   info.was_clean = !map.was_unclean();
+  info.recovered_in_memory = map.recovered_in_memory();
   info.crashed_since_scrub = (sb.state & kStateCrashedSinceScrub) != 0;
   info.ever_forced = (sb.state & kStateEverForced) != 0;
   info.granularity = medium.granularity();

@@ -46,6 +46,7 @@ class PoolTestPeer {
  public:
   static PageMap& Map(Pool& pool) { return *pool.impl_->map; }
   static Catalogue& GetCatalogue(Pool& pool) { return pool.impl_->catalogue; }
+  static Graveyard& GetGraveyard(Pool& pool) { return pool.impl_->graveyard; }
 };
 
 }  // namespace tuff

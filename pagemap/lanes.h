@@ -77,7 +77,7 @@ class Lanes {
   /// OK if all lanes are empty, as those of a pool that was closed cleanly are. Writes nothing.
   static Status CheckEmpty(const PersistDomain& domain);
   /// Finishes or undoes what the lanes of a pool of `frames` frames hold, and counts them.
-  /// Idempotent; makes durable what it believes.
+  /// Idempotent; makes durable what it believes. In an overlay nothing becomes durable.
   static Status Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
                         const RecordCheck& record_check);
 

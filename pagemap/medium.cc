@@ -114,6 +114,9 @@ class Pmem2Medium final : public Medium {
     if (int error = pmem2_config_new(&config_); error != 0) {
       return Pmem2Status(error, "cannot map", path);
     }
+    if (size_t page = 0; pmem2_source_alignment(source_, &page) == 0 && page > kFrameSize) {
+      page_size_ = page;
+    }
     pmem2_config_set_length(config_, bytes);
     pmem2_config_set_required_store_granularity(config_, PMEM2_GRANULARITY_PAGE);
     pmem2_config_set_protection(config_,
@@ -276,6 +279,40 @@ void Medium::Prefault(uint64_t offset, uint64_t n) const {
                          (fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC);
   if (!in_memory) return;
   (void)madvise(base_ + offset, n, MADV_POPULATE_WRITE);  // a kernel before 5.14 does not know it
+}
+
+// A copy made elsewhere and moved into place: the way that every medium allows.
+Status Medium::CopyPage(uint64_t offset) {
+  void* const copy =
+      mmap(nullptr, page_size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (copy == MAP_FAILED) return ErrnoStatus(errno, "cannot copy a page", path_);
+  std::memcpy(copy, base_ + offset, page_size_);
+  (void)madvise(copy, page_size_, MADV_DONTFORK);  // as what it takes the place of
+  if (mremap(copy, page_size_, page_size_, MREMAP_MAYMOVE | MREMAP_FIXED, base_ + offset) ==
+      MAP_FAILED) {
+    const int error = errno;
+    munmap(copy, page_size_);
+    return ErrnoStatus(error, "cannot replace a page by its copy", path_);
+  }
+  private_pages_.insert(offset);
+  return Status();
+}
+
+Status Medium::MakePrivate(uint64_t offset, uint64_t n) {
+  for (uint64_t at = offset & ~(page_size_ - 1); at < offset + n; at += page_size_) {
+    if (private_pages_.contains(at)) continue;
+    if (Status s = CopyPage(at); !s.ok()) return s;
+  }
+  return Status();
+}
+
+Status Medium::SealPrivate() {
+  for (const uint64_t at : private_pages_) {
+    if (mprotect(base_ + at, page_size_, PROT_READ) != 0) {
+      return ErrnoStatus(errno, "cannot protect a copied page", path_);
+    }
+  }
+  return Status();
 }
 
 Status Medium::Reserve(uint64_t offset, uint64_t n) const {

@@ -2,15 +2,18 @@
 //
 // Ownership: borrows the file descriptor, owns the mapping and its address reservation.
 // Thread-safety: const functions may be called from any thread.
-// Only WriteWindow writes through the mapping; everybody else gets const bytes.
+// Only WriteWindow writes through the mapping; everybody else gets const bytes. A read-only medium
+// can have an overlay: private copies of pages in memory, in place of those of the file.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
+#include "pagemap/pfn.h"
 #include "tuff/options.h"
 #include "tuff/status.h"
 
@@ -68,9 +71,16 @@ class Medium {
   /// page. A hint. REQUIRES: a WriteWindow is open.
   void Prefault(uint64_t offset, uint64_t n) const;
 
+  /// Puts private copies in place of the pages of a range, writable: what is stored there from now
+  /// on never reaches the file. REQUIRES: read_only(); no other thread uses the medium.
+  Status MakePrivate(uint64_t offset, uint64_t n);
+  /// Takes the private copies' write permission away, so that a stray store faults as elsewhere.
+  Status SealPrivate();
+
  protected:
   Medium() = default;
   std::byte* mutable_base() const { return base_; }
+  Status CopyPage(uint64_t offset);
 
   std::byte* base_ = nullptr;
   uint64_t bytes_ = 0;
@@ -79,6 +89,10 @@ class Medium {
   bool read_only_ = false;
   Granularity granularity_ = Granularity::kPage;
   Granularity medium_granularity_ = Granularity::kPage;
+  // Bytes: what a part of the mapping that is replaced is a multiple of. devdax does not split its
+  // huge pages.
+  uint64_t page_size_ = kFrameSize;
+  std::set<uint64_t> private_pages_;  // byte offsets
 
   friend class WriteWindow;
   friend class Memmap;      // the memmap's bytes are volatile

@@ -143,13 +143,6 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
         fmt::format("{}: superblock copy {} is damaged; {}", path_, i,
                     options.read_only ? "the other one is used" : "rewritten from the other one"));
   }
-  if (options.read_only && !was_clean_) {
-    return Status(
-        Code::kReadOnly,
-        fmt::format("{}: was not closed cleanly; open it for writing once, so that it recovers",
-                    path_));
-  }
-
   auto medium = Medium::Map(fd_, path_, OffsetOf(superblock_.frames),
                             {options.read_only, options.force_granularity, !options.read_only});
   if (!medium.ok()) return medium.TakeStatus();
@@ -165,44 +158,12 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   }
 
   superblock_.mount_nonce = Random64();
+  next_number_ = superblock_.number_limit;
   if (!options.read_only) {
-    if (was_clean_) {  // or damage would look like the trace of a crash at the next try
-      if (Status s = Lanes::CheckEmpty(*domain_); !s.ok()) return s;
-    }
-    {
-      // Bytes of a killed process may be in the caches only: believe nothing before it is safe.
-      WriteWindow window(*domain_);
-      if (!was_clean_ && mapped.granularity() == Granularity::kPage) {
-        TUFF_FLUSH("mount.3", window, 0, OffsetOf(frames()));
-      }
-      TUFF_FLUSH("mount.5", window, OffsetOf(kSuperblockPfn + static_cast<Pfn>(choice->best)),
-                 sizeof(Superblock));
-      if (Status s = TUFF_FENCE("mount.4", window); !s.ok()) return s;
-    }
-    superblock_.mount_count++;
-    superblock_.feature_incompat |= kIncompatBatches;  // a pool of an older build may now have them
-    if (!was_clean_) superblock_.state |= kStateCrashedSinceScrub;
-    if (!mapped.power_safe()) superblock_.state |= kStateEverForced;
-    superblock_.state &= ~kStateClean;
-    superblock_.writer_pid = static_cast<uint32_t>(getpid());
-    ReadBootId(superblock_.boot_id);
-    const Medium::DeviceState device = mapped.GetDeviceState();
-    std::memcpy(superblock_.device_id, device.id, sizeof superblock_.device_id);
-    superblock_.unsafe_shutdown_count = device.unsafe_shutdown_count;
-    next_number_ = superblock_.number_limit;
-    superblock_.number_limit += kNumbersReserved;
-    number_limit_ = superblock_.number_limit;
-    // The copy that is believed goes last: the other one may be torn.
-    if (Status s = WriteSuperblocks(*domain_, superblock_, 1 - choice->best); !s.ok()) return s;
-    CRASH_POINT("mount.1");
-    if (!was_clean_) {
-      if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), record_check); !s.ok()) {
-        return s;
-      }
-      CRASH_POINT("mount.2");
-      Log(LogLevel::kInfo, fmt::format("{}: recovered after a crash ({} lanes)", path_,
-                                       counters().Sum(Counter::kLanesRecovered)));
-    }
+    if (Status s = BeginWriting(choice->best); !s.ok()) return s;
+  }
+  if (!was_clean_) {
+    if (Status s = Recover(record_check); !s.ok()) return s;
   }
 
   const MemmapPlace place = options.memmap.value_or(
@@ -216,6 +177,56 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());
   limbo_ = std::make_unique<Limbo>(*memmap_, *allocator_, counters());
   lanes_ = std::make_unique<Lanes>(hash_seed(), Random64());
+  return Status();
+}
+
+// Of the two superblocks, copy `best` is the one that is believed.
+Status PageMap::BeginWriting(int best) {
+  const Medium& medium = domain_->medium();
+  if (was_clean_) {  // or damage would look like the trace of a crash at the next try
+    if (Status s = Lanes::CheckEmpty(*domain_); !s.ok()) return s;
+  }
+  {
+    // Bytes of a killed process may be in the caches only: believe nothing before it is safe.
+    WriteWindow window(*domain_);
+    if (!was_clean_ && medium.granularity() == Granularity::kPage) {
+      TUFF_FLUSH("mount.3", window, 0, OffsetOf(frames()));
+    }
+    TUFF_FLUSH("mount.5", window, OffsetOf(kSuperblockPfn + static_cast<Pfn>(best)),
+               sizeof(Superblock));
+    if (Status s = TUFF_FENCE("mount.4", window); !s.ok()) return s;
+  }
+  superblock_.mount_count++;
+  superblock_.feature_incompat |= kIncompatBatches;  // a pool of an older build may now have them
+  if (!was_clean_) superblock_.state |= kStateCrashedSinceScrub;
+  if (!medium.power_safe()) superblock_.state |= kStateEverForced;
+  superblock_.state &= ~kStateClean;
+  superblock_.writer_pid = static_cast<uint32_t>(getpid());
+  ReadBootId(superblock_.boot_id);
+  const Medium::DeviceState device = medium.GetDeviceState();
+  std::memcpy(superblock_.device_id, device.id, sizeof superblock_.device_id);
+  superblock_.unsafe_shutdown_count = device.unsafe_shutdown_count;
+  superblock_.number_limit += kNumbersReserved;
+  number_limit_ = superblock_.number_limit;
+  // The copy that is believed goes last: the other one may be torn.
+  if (Status s = WriteSuperblocks(*domain_, superblock_, 1 - best); !s.ok()) return s;
+  CRASH_POINT("mount.1");
+  return Status();
+}
+
+Status PageMap::Recover(const RecordCheck& record_check) {
+  if (read_only()) {
+    superblock_.state |= kStateCrashedSinceScrub;  // which this mount knows, and the medium not yet
+    domain_->BeginOverlay();
+  }
+  if (Status s = Lanes::Recover(*domain_, hash_seed(), frames(), record_check); !s.ok()) return s;
+  CRASH_POINT("mount.2");
+  if (read_only()) {
+    if (Status s = domain_->EndOverlay(); !s.ok()) return s;
+  }
+  Log(LogLevel::kInfo, fmt::format("{}: recovered after a crash ({} lanes){}", path_,
+                                   counters().Sum(Counter::kLanesRecovered),
+                                   read_only() ? ", in memory; the file is unchanged" : ""));
   return Status();
 }
 

@@ -45,6 +45,8 @@ class PageMap {
   bool read_only() const { return domain_->medium().read_only(); }
   /// True if the mount before this one was not closed.
   bool was_unclean() const { return !was_clean_; }
+  /// True if this mount has recovered it in an overlay, and the file is as the crash left it.
+  bool recovered_in_memory() const { return was_unclean() && read_only(); }
   /// True if a torn record may be the trace of a crash: one has happened since the last scrub.
   bool crashed_since_scrub() const { return crashed_since_scrub_; }
   /// A moment's copy.
@@ -79,6 +81,8 @@ class PageMap {
  private:
   PageMap() = default;
   Status Mount(const OpenOptions& options, const RecordCheck& record_check);
+  Status BeginWriting(int best);
+  Status Recover(const RecordCheck& record_check);
   Status ReserveNumbers(uint64_t number);
   void Adopt(const Superblock& next);
 

@@ -21,18 +21,37 @@ Status PersistDomain::CheckWritable() const {
   return Status();
 }
 
-void WriteWindow::Store(uint64_t offset, const void* from, size_t n) {
+Status PersistDomain::EndOverlay() {
+  overlay_ = false;
+  return overlay_status_.ok() ? medium_->SealPrivate() : overlay_status_;
+}
+
+// Where to store; null if the overlay has no memory for it.
+std::byte* WriteWindow::Target(uint64_t offset, size_t n) {
   assert(offset + n <= domain_.medium().bytes());
-  std::memcpy(domain_.medium().mutable_base() + offset, from, n);
-  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
-    observer->OnStore(domain_.base(), offset, {domain_.base() + offset, n});
+  if (domain_.overlay()) [[unlikely]] {
+    if (Status s = domain_.medium_->MakePrivate(offset, n); !s.ok()) {
+      domain_.overlay_status_ = std::move(s);
+      return nullptr;
+    }
+  }
+  return domain_.medium().mutable_base() + offset;
+}
+
+void WriteWindow::Store(uint64_t offset, const void* from, size_t n) {
+  std::byte* const to = Target(offset, n);
+  if (to == nullptr) return;
+  std::memcpy(to, from, n);
+  if (StepObserver* observer = Observer(); observer != nullptr) [[unlikely]] {
+    observer->OnStore(domain_.base(), offset, {to, n});
   }
 }
 
 void WriteWindow::Store64(uint64_t offset, uint64_t value) {
-  assert(offset % 8 == 0 && offset + 8 <= domain_.medium().bytes());
-  auto* word = reinterpret_cast<uint64_t*>(domain_.medium().mutable_base() + offset);
-  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
+  assert(offset % 8 == 0);
+  auto* const word = reinterpret_cast<uint64_t*>(Target(offset, 8));
+  if (word == nullptr) return;
+  if (StepObserver* observer = Observer(); observer != nullptr) [[unlikely]] {
     // Told first: once the store is made, another thread may build on it.
     const auto bytes = std::as_bytes(std::span(&value, 1));
     observer->OnStore(domain_.base(), offset, bytes);
@@ -41,16 +60,18 @@ void WriteWindow::Store64(uint64_t offset, uint64_t value) {
 }
 
 void WriteWindow::Zero(uint64_t offset, size_t n) {
-  assert(offset + n <= domain_.medium().bytes());
-  std::memset(domain_.medium().mutable_base() + offset, 0, n);
-  if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
-    observer->OnStore(domain_.base(), offset, {domain_.base() + offset, n});
+  std::byte* const to = Target(offset, n);
+  if (to == nullptr) return;
+  std::memset(to, 0, n);
+  if (StepObserver* observer = Observer(); observer != nullptr) [[unlikely]] {
+    observer->OnStore(domain_.base(), offset, {to, n});
   }
 }
 
 void WriteWindow::Copy(const Step& step, uint64_t offset, const void* from, size_t n) {
-  assert(offset + n <= domain_.medium().bytes());
-  std::byte* const to = domain_.medium().mutable_base() + offset;
+  if (domain_.overlay()) [[unlikely]]
+    return Store(offset, from, n);
+  std::byte* const to = Target(offset, n);
   StepObserver* const observer = GetStepObserver();
   if (observer == nullptr) [[likely]] {
     domain_.medium().CopyFlushed(to, from, n);
@@ -64,6 +85,8 @@ void WriteWindow::Copy(const Step& step, uint64_t offset, const void* from, size
 }
 
 void WriteWindow::Flush(const Step& step, uint64_t offset, size_t n) {
+  if (domain_.overlay()) [[unlikely]]
+    return;
   StepObserver* const observer = GetStepObserver();
   if (observer != nullptr && !observer->OnFlush(step, domain_.base(), offset, n)) [[unlikely]] {
     return;
@@ -93,6 +116,8 @@ void WriteWindow::GatherPages(uint64_t offset, size_t n) {
 }
 
 Status WriteWindow::Fence(const Step& step) {
+  if (domain_.overlay()) [[unlikely]]
+    return domain_.overlay_status_;
   StepObserver* const observer = GetStepObserver();
   if (observer != nullptr && !observer->OnFence(step, domain_.base())) [[unlikely]] {
     return Status();

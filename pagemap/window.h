@@ -7,6 +7,8 @@
 //
 // A window opens the write guard, is watched by the step observer, and counts flushes and fences.
 // Open it as late as possible. Windows nest; a fence covers the flushes of its own window.
+// While a read-only medium is recovered (BeginOverlay to EndOverlay), windows store into private
+// copies of its pages: nothing is persistent, so nothing is flushed, counted or observed.
 // Thread-safety: a window belongs to the thread that made it. PersistDomain is shared.
 #pragma once
 
@@ -42,6 +44,13 @@ class PersistDomain {
 
   /// OK, or ReadOnly: opened so, or a sync has failed (invariant I9).
   Status CheckWritable() const;
+  /// From here to EndOverlay windows may be opened on a read-only medium, which stays as it is.
+  /// A store for which there is no memory is not made, and the next fence and EndOverlay tell.
+  /// REQUIRES: the medium is read-only; no other thread uses the domain in between.
+  void BeginOverlay() { overlay_ = true; }
+  Status EndOverlay();
+  bool overlay() const { return overlay_; }
+
   void MarkFailed() { failed_.store(true, std::memory_order_release); }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
 
@@ -50,12 +59,15 @@ class PersistDomain {
   std::unique_ptr<WriteGuard> guard_;
   Counters counters_;
   std::atomic<bool> failed_{false};
+  bool overlay_ = false;
+  Status overlay_status_;  // not OK: a store found no memory and was not made
+  friend class WriteWindow;
 };
 
 class WriteWindow {
  public:
   explicit WriteWindow(PersistDomain& domain) : domain_(domain) {
-    assert(!domain.medium().read_only());
+    assert(!domain.medium().read_only() || domain.overlay());
     if (domain.guard() != nullptr) domain.guard()->Open();
   }
   ~WriteWindow() {
@@ -79,6 +91,8 @@ class WriteWindow {
   struct Range {
     uint64_t start, end;  // bytes, page-aligned
   };
+  std::byte* Target(uint64_t offset, size_t n);
+  StepObserver* Observer() const { return domain_.overlay() ? nullptr : GetStepObserver(); }
   void GatherPages(uint64_t offset, size_t n);
 
   PersistDomain& domain_;

@@ -129,7 +129,13 @@ inline CreateOptions SmallPool(uint64_t size_bytes = kPoolSizeMin,
 
 inline std::string ReadWholeFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string bytes;
+  std::string piece(1 << 20, '\0');
+  do {  // piece by piece: by an iterator, each byte takes several calls
+    in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    bytes.append(piece, 0, static_cast<size_t>(in.gcount()));
+  } while (in);
+  return bytes;
 }
 
 }  // namespace tuff::test

@@ -29,7 +29,7 @@ void DeclareOpenOptions(Command* command, PoolArguments* arguments) {
 
 void DeclareReadOptions(Command* command, PoolArguments* arguments) {
   command->Flag("--read-only", &arguments->read_only,
-                "Fail rather than recover a pool that was not closed cleanly.");
+                "Never write to the pool. Verbs that only read never do: this changes nothing.");
   DeclareOpenOptions(command, arguments);
 }
 
@@ -58,13 +58,12 @@ Result<std::unique_ptr<Pool>> OpenToRead(const PoolArguments& arguments, Console
   OpenOptions options = MakeOpenOptions(arguments, console);
   options.read_only = true;
   Result<std::unique_ptr<Pool>> pool = Pool::Open(arguments.path, options);
-  if (pool.ok()) return pool;
-  if (arguments.read_only || pool.status().code() != Code::kReadOnly) {
-    return InPool(arguments, pool.TakeStatus());
-  }
-  pool = OpenToWrite(arguments, console);
-  if (pool.ok()) {
-    console->Line(fmt::format("warning: {}: was not closed cleanly; recovered", arguments.path));
+  if (!pool.ok()) return InPool(arguments, pool.TakeStatus());
+  if ((*pool)->GetInfo().recovered_in_memory) {
+    console->Line(fmt::format(
+        "warning: {}: was not closed cleanly; recovered in memory for this reading, the file is "
+        "unchanged",
+        arguments.path));
   }
   return pool;
 }

@@ -18,7 +18,7 @@ struct PoolArguments {
   std::string path;
   std::optional<Granularity> granularity;
   Guard guard = Guard::kAuto;
-  bool read_only = false;
+  bool read_only = false;  // as it is anyway where it can be asked for
 };
 
 /// The argument POOL.
@@ -33,8 +33,8 @@ OpenOptions MakeOpenOptions(const PoolArguments& arguments, Console* console);
 
 Result<std::unique_ptr<Pool>> OpenToWrite(const PoolArguments& arguments, Console* console);
 
-/// Read-only, so that many may read at once. A pool that was not closed cleanly is opened for
-/// writing instead, which recovers it, unless --read-only forbids.
+/// Read-only, so that many may read at once and nobody needs permission to write. Warns of a pool
+/// that was not closed cleanly: it is recovered in memory only.
 Result<std::unique_ptr<Pool>> OpenToRead(const PoolArguments& arguments, Console* console);
 
 /// The same failure, its message beginning with the pool's path.

@@ -24,7 +24,9 @@ std::string Text(const PoolInfo& info) {
   row("format", fmt::format("version {}", info.format_version));
   row("size", fmt::format("{} ({} bytes; frames {}, sections {})", FormatSize(info.size_bytes),
                           info.size_bytes, info.frames, info.sections));
-  row("closed", info.was_clean ? "cleanly" : "not cleanly; recovered by this open");
+  row("closed", info.was_clean
+                    ? "cleanly"
+                    : "not cleanly; recovered in memory for this reading, the file is unchanged");
   row("crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
   row("mounts", fmt::format("{}", info.mount_count));
   row("granularity", fmt::format("{} (the medium has {})", GranularityName(info.granularity),
@@ -49,6 +51,7 @@ std::string Json(const PoolInfo& info) {
   json.SetNumber("mount_count", info.mount_count);
   json.SetBool("read_only", info.read_only);
   json.SetBool("was_clean", info.was_clean);
+  json.SetBool("recovered_in_memory", info.recovered_in_memory);
   json.SetBool("crashed_since_scrub", info.crashed_since_scrub);
   json.SetBool("ever_forced", info.ever_forced);
   json.SetBytes("granularity", GranularityName(info.granularity));

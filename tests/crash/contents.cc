@@ -97,6 +97,39 @@ std::string WriteAndReopen(std::unique_ptr<Pool> pool, const std::string& path, 
   return "";
 }
 
+// Opens the pool and compares it with what may be there.
+Examination Look(const std::string& path, bool read_only, const std::vector<Contents>& legal,
+                 const ExamineOptions& options, std::unique_ptr<Pool>* pool) {
+  Examination result;
+  auto opened = Pool::Open(path, OpenAs(options.granularity, read_only));
+  if (!opened.ok()) {
+    const bool clean_refusal = options.may_be_no_pool && opened.status().IsCorruption();
+    if (!clean_refusal) result.problem = "opening: " + opened.status().ToString();
+    return result;
+  }
+  *pool = std::move(*opened);
+  result.is_pool = true;
+  auto contents = ReadContents(**pool);
+  if (!contents.ok()) {
+    result.problem = "reading: " + contents.status().ToString();
+    return result;
+  }
+  result.contents = std::move(*contents);
+  std::string difference;
+  bool is_legal = false;
+  for (const Contents& candidate : legal) {
+    const std::string here = Difference(candidate, result.contents);
+    is_legal |= here.empty();
+    if (!here.empty()) difference += difference.empty() ? here : "; or " + here;
+  }
+  if (!is_legal) {
+    result.problem = "contents: " + difference;
+  } else if (std::string problems = Problems(**pool); !problems.empty()) {
+    result.problem = "check: " + problems;
+  }
+  return result;
+}
+
 }  // namespace
 
 Result<Contents> ReadContents(Pool& pool) {
@@ -135,33 +168,26 @@ std::string Difference(const Contents& expected, const Contents& found) {
 
 Examination Examine(const std::string& path, const std::vector<Contents>& legal,
                     const ExamineOptions& options) {
-  Examination result;
-  auto pool = Pool::Open(path, OpenAs(options.granularity, false));
-  if (!pool.ok()) {
-    const bool clean_refusal = options.may_be_no_pool && pool.status().IsCorruption();
-    if (!clean_refusal) result.problem = "opening: " + pool.status().ToString();
-    return result;
+  Examination read;
+  if (options.is_unchanged) {
+    std::unique_ptr<Pool> pool;
+    read = Look(path, true, legal, options, &pool);
+    pool.reset();
+    if (read.problem.empty() && !options.is_unchanged()) read.problem = "the file has changed";
+    if (!read.problem.empty()) {
+      read.problem = "read-only at first: " + read.problem;
+      return read;
+    }
   }
-  result.is_pool = true;
-  auto contents = ReadContents(**pool);
-  if (!contents.ok()) {
-    result.problem = "reading: " + contents.status().ToString();
-    return result;
-  }
-  result.contents = *contents;
-  std::string difference;
-  bool is_legal = false;
-  for (const Contents& candidate : legal) {
-    const std::string here = Difference(candidate, *contents);
-    is_legal |= here.empty();
-    if (!here.empty()) difference += difference.empty() ? here : "; or " + here;
-  }
-  if (!is_legal) {
-    result.problem = "contents: " + difference;
-  } else if (std::string problems = Problems(**pool); !problems.empty()) {
-    result.problem = "check: " + problems;
-  } else {
-    result.problem = WriteAndReopen(std::move(*pool), path, std::move(*contents), options);
+  std::unique_ptr<Pool> pool;
+  Examination result = Look(path, false, legal, options, &pool);
+  if (!result.problem.empty()) return result;
+  if (options.is_unchanged && read.is_pool != result.is_pool) {
+    result.problem = "only one of the two ways of opening finds a pool";
+  } else if (options.is_unchanged && read.contents != result.contents) {
+    result.problem = "read-only at first: " + Difference(result.contents, read.contents);
+  } else if (result.is_pool) {
+    result.problem = WriteAndReopen(std::move(pool), path, result.contents, options);
   }
   return result;
 }

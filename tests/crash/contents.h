@@ -4,6 +4,7 @@
 // Thread-safety: none.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,10 +35,14 @@ struct ExamineOptions {
   bool may_be_no_pool = false;
   /// Write so much that the affected leaf is restructured, too.
   bool write_much = false;
+  /// If set, the pool is opened read-only first, and this is asked afterwards: whether the file
+  /// still holds what it did.
+  std::function<bool()> is_unchanged = nullptr;
 };
 
 /// Opens the pool at `path` and checks that it is sound, that nothing leaks, that its contents are
-/// one of the `legal` ones; that it can be written, closed cleanly, and opened read-only.
+/// one of the `legal` ones (read-only before that, if so wished, with the same result); that it can
+/// be written, closed cleanly, and opened read-only.
 Examination Examine(const std::string& path, const std::vector<Contents>& legal,
                     const ExamineOptions& options);
 

@@ -61,16 +61,19 @@ void ImageFile::Load(const SparseImage& image) {
     loaded_[pfn] = frame;
     stored_to_[pfn] = false;
   }
-  if (loads_++ % kLoadsPerComparison == 0 && !Holds(image)) Die("a store has gone unnoticed");
+  if (loads_++ % kLoadsPerComparison == 0 && !Holds(image, true)) Die("a store has gone unnoticed");
 }
 
-bool ImageFile::Holds(const SparseImage& image) const {
+bool ImageFile::Holds(const SparseImage& image, bool thorough) const {
   static const SparseImage::Frame zeros{};
-  for (Pfn pfn = 0; pfn < loaded_.size(); pfn++) {
-    if (IsMemmapFrame(pfn)) continue;
-    const auto at = image.frames().find(pfn);
-    const SparseImage::Frame& frame = at == image.frames().end() ? zeros : *at->second;
-    if (std::memcmp(base_ + OffsetOf(pfn), frame.data(), kFrameSize) != 0) return false;
+  const auto holds = [this](Pfn pfn, const SparseImage::Frame& frame) {
+    return IsMemmapFrame(pfn) || std::memcmp(base_ + OffsetOf(pfn), frame.data(), kFrameSize) == 0;
+  };
+  for (const auto& [pfn, frame] : image.frames()) {
+    if (!holds(pfn, *frame)) return false;
+  }
+  for (Pfn pfn = 0; thorough && pfn < loaded_.size(); pfn++) {
+    if (!image.frames().contains(pfn) && !holds(pfn, zeros)) return false;
   }
   return true;
 }

@@ -27,6 +27,11 @@ class ImageFile {
 
   /// Makes the file hold the image. REQUIRES: it is of the file's size.
   void Load(const SparseImage& image);
+  uint64_t loads() const { return loads_; }
+
+  /// Whether the file still holds the frames of the image; those of zeros are not looked at, unless
+  /// `thorough`.
+  bool Holds(const SparseImage& image, bool thorough) const;
 
   /// Sees to it, while it lives, that what is stored in the file's pool is undone by the next Load.
   class Watch : public StepObserver {
@@ -40,9 +45,6 @@ class ImageFile {
   };
 
  private:
-  /// Whether the file holds what it should, byte for byte.
-  bool Holds(const SparseImage& image) const;
-
   const std::string path_;
   const uint64_t bytes_;
   std::byte* base_ = nullptr;

@@ -10,6 +10,7 @@
 namespace tuff::test {
 
 inline CheckReport Check(Pool& pool) {
+  std::lock_guard at_rest(PoolTestPeer::GetGraveyard(pool).step_mutex());
   return CheckPool(PoolTestPeer::Map(pool), PoolTestPeer::GetCatalogue(pool));
 }
 

@@ -246,6 +246,14 @@ TEST_F(OpenDamageTest, TornLanesAreDropped) {
     garbage[8 + 8 + 3] = static_cast<char>(lane % 2);
     WriteAt(path(), OffsetOf(kLanesPfn + lane), garbage);
   }
+  {
+    const std::string before = ReadWholeFile(path());
+    auto pool = Pool::Open(path(), kReadOnly);
+    ASSERT_OK(pool);
+    EXPECT_EQ((*pool)->GetStatistics().lanes_recovered, 0u);
+    EXPECT_EQ(Problems(**pool), "");
+    EXPECT_TRUE(ReadWholeFile(path()) == before);
+  }
   fixture_.Reopen();
   ASSERT_TRUE(fixture_.is_open());
   EXPECT_FALSE(fixture_.pool().GetInfo().was_clean);
@@ -271,9 +279,15 @@ TEST_F(OpenDamageTest, HostileLanesAreRefused) {
   const LaneRun good_run{root, PackOwner(root, FrameKind::kTreeNode, 0, 17)};
   const auto expect_refused = [&](const LaneEntry& entry, const std::vector<LaneRun>& runs) {
     WriteLane(path(), 5, entry, runs);
-    auto pool = Pool::Open(path());
-    EXPECT_CODE(pool, Code::kCorruption);
-    EXPECT_TRUE(Contains(pool.status(), "lane 5")) << pool.status().ToString();
+    const std::string before = ReadWholeFile(path());
+    for (const OpenOptions& options : {kReadOnly, OpenOptions()}) {
+      auto pool = Pool::Open(path(), options);
+      EXPECT_CODE(pool, Code::kCorruption);
+      EXPECT_TRUE(Contains(pool.status(), "lane 5")) << pool.status().ToString();
+      if (options.read_only) {
+        EXPECT_TRUE(ReadWholeFile(path()) == before) << "a read-only open has written";
+      }
+    }
   };
   for (const uint64_t place : {OffsetOf(frames), ~uint64_t{7}, uint64_t{sane.place + 4},
                                uint64_t{0}, OffsetOf(kLanesPfn), OffsetOf(FrameTablePfn(0))}) {

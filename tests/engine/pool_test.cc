@@ -151,7 +151,7 @@ TEST(PropertyTest, EveryListedOneHasAText) {
   EXPECT_EQ(*fixture.pool().GetProperty("tuff.guard"), "none");
   const uint64_t free = std::stoull(*fixture.pool().GetProperty("tuff.free-frames"));
   // All but the tables, the store's anchor and the catalogue's leaf.
-  EXPECT_EQ(free, kPoolSizeMin / kFrameSize - 192 - 512 - 2);
+  EXPECT_EQ(free, kPoolSizeMin / kFrameSize - 192 - 512 - 4);
 }
 
 TEST(InfoTest, TellsOfThePool) {

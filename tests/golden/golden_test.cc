@@ -119,6 +119,14 @@ TEST_P(GoldenTest, OpensAndHoldsWhatItHeld) {
     ReadImage(kDirectory + GetParam(), path);
     ASSERT_FALSE(HasFailure());
     OpenOptions options = SmallPool(kPoolSizeMin, granularity).open;
+    options.read_only = true;
+    {
+      auto pool = Pool::Open(path, options);
+      ASSERT_OK(pool);
+      EXPECT_EQ((*pool)->GetInfo().recovered_in_memory, unclean);
+      ExpectGolden(**pool);
+    }
+    options.read_only = false;
     for (int mount = 0; mount < 2; mount++) {
       auto pool = Pool::Open(path, options);
       ASSERT_OK(pool);

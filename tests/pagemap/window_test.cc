@@ -2,6 +2,7 @@
 #include "pagemap/window.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstring>
 
@@ -109,6 +110,74 @@ TEST(WindowTest, ObserverSeesStoresAndMayLeaveStepsOut) {
   EXPECT_EQ(mutant.stored, (std::vector<std::pair<uint64_t, size_t>>{{16, 3}, {64, 8}}));
   EXPECT_EQ(Sum(fixture.domain(), Counter::kFlushes), 0u);
   EXPECT_EQ(Sum(fixture.domain(), Counter::kFences), 0u);
+}
+
+class OverlayTest : public testing::TestWithParam<Granularity> {};
+
+TEST_P(OverlayTest, StoresStayInMemory) {
+  DomainFixture fixture(GetParam(), Guard::kNone, kPoolSizeMin, true);
+  PersistDomain& domain = fixture.domain();
+  const std::string path = domain.medium().path();
+  const std::string before = ReadWholeFile(path);
+  Mutant observer;
+  SetStepObserver(&observer);
+  domain.BeginOverlay();
+  {
+    WriteWindow window(domain);
+    window.Store(kFrameSize - 2, "text", 4);  // in two pages
+    window.Store64(64, 7);
+    window.Store64(64, 8);  // a page is copied once
+    TUFF_COPY("test.overlay_copy", window, 5 * kFrameSize, "copied", 6);
+    window.Zero(kFrameSize + 1, 1);
+    TUFF_FLUSH("test.overlay_flush", window, 0, 128);
+    EXPECT_OK(TUFF_FENCE("test.overlay_fence", window));
+  }
+  EXPECT_CODE(domain.CheckWritable(), Code::kReadOnly);
+  EXPECT_OK(domain.EndOverlay());
+  SetStepObserver(nullptr);
+  EXPECT_CODE(domain.CheckWritable(), Code::kReadOnly);
+  EXPECT_EQ(std::memcmp(domain.base() + kFrameSize - 2, "tex\0", 4), 0);
+  EXPECT_EQ(Load64(domain.base() + 64), 8u);
+  EXPECT_EQ(std::memcmp(domain.base() + 5 * kFrameSize, "copied", 7), 0);
+  EXPECT_TRUE(observer.stored.empty());
+  EXPECT_EQ(Sum(domain, Counter::kFlushes) + Sum(domain, Counter::kFences), 0u);
+  EXPECT_TRUE(ReadWholeFile(path) == before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Granularities, OverlayTest,
+                         testing::Values(Granularity::kCacheLine, Granularity::kPage));
+
+TEST(OverlayMemoryTest, WithoutMemoryTheFenceTells) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer needs all the memory";
+  DomainFixture fixture(Granularity::kPage, Guard::kNone, kPoolSizeMin, true);
+  PersistDomain& domain = fixture.domain();
+  domain.BeginOverlay();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &none), 0);
+  Status fenced;
+  {
+    WriteWindow window(domain);
+    window.Store64(64, 7);
+    fenced = TUFF_FENCE("test.no_memory", window);
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_CODE(fenced, Code::kNoMemory);
+  EXPECT_CODE(domain.EndOverlay(), Code::kNoMemory);
+  EXPECT_EQ(Load64(domain.base() + 64), 0u);
+}
+
+// Once recovery is over, a store past the window faults in the copies as in the rest.
+TEST(OverlayDeathTest, CopiesAreSealed) {
+  // A forked child has no mapping of the pool, so the child starts afresh.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  DomainFixture fixture(Granularity::kPage, Guard::kNone, kPoolSizeMin, true);
+  PersistDomain& domain = fixture.domain();
+  domain.BeginOverlay();
+  WriteWindow(domain).Store64(64, 7);
+  ASSERT_OK(domain.EndOverlay());
+  EXPECT_DEATH(*const_cast<volatile std::byte*>(domain.base() + 64) = std::byte{1}, "");
 }
 
 }  // namespace

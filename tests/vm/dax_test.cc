@@ -14,10 +14,24 @@
 
 #include "engine/check.h"
 #include "engine/pool_impl.h"
+#include "pagemap/steps.h"
 #include "tuff/tuff.h"
 
 namespace tuff {
 namespace {
+
+// Kills the process when it comes to a step.
+class KillAtStep : public StepObserver {
+ public:
+  explicit KillAtStep(std::string id) : id_(std::move(id)) { SetStepObserver(this); }
+  ~KillAtStep() override { SetStepObserver(nullptr); }
+  void OnPoint(const Step& step) override {
+    if (step.id == id_) (void)raise(SIGKILL);
+  }
+
+ private:
+  const std::string id_;
+};
 
 std::string FsdaxDir() {
   const char* dir = std::getenv("PMEM_DIR");
@@ -106,6 +120,47 @@ TEST(Dax, KilledWriterLosesNothing) {
   ASSERT_TRUE(pool.ok()) << pool.status().ToString();
   EXPECT_TRUE((*pool)->GetInfo().crashed_since_scrub);
   ExpectRecords(**pool, 1000);
+}
+
+// Its pages are replaced by copies: on devdax, huge ones.
+void ExpectReadableAsKilled(const std::string& path, int size_mib) {
+  const pid_t child = fork();
+  if (child == 0) {
+    CreateOptions create;
+    create.size_bytes = static_cast<uint64_t>(size_mib) << 20;
+    auto pool = size_mib == 0 ? Pool::Open(path) : Pool::Create(path, create);
+    if (!pool.ok()) _exit(1);
+    FillAndCheck(**pool, 1000);
+    KillAtStep kill("smo.6");
+    FillAndCheck(**pool, 3000);
+    _exit(2);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status)) << status;
+  OpenOptions options;
+  for (const bool read_only : {true, true, false}) {
+    options.read_only = read_only;
+    auto pool = Pool::Open(path, options);
+    ASSERT_TRUE(pool.ok()) << pool.status().ToString();
+    EXPECT_EQ((*pool)->GetInfo().recovered_in_memory, read_only);
+    EXPECT_EQ((*pool)->GetStatistics().lanes_recovered, 1u);
+    ExpectRecords(**pool, 1000);
+    const CheckReport report =
+        CheckPool(PoolTestPeer::Map(**pool), PoolTestPeer::GetCatalogue(**pool));
+    EXPECT_TRUE(report.problems.empty()) << report.ToString();
+  }
+}
+
+TEST(Dax, AKilledWritersPoolIsReadOnFsdax) {
+  if (FsdaxDir().empty()) GTEST_SKIP() << "no fs-dax here: PMEM_DIR is not set";
+  ExpectReadableAsKilled(FsdaxDir() + "/unclean", 64);
+}
+
+// After PoolOnDevdax, which has made the pool.
+TEST(Dax, AKilledWritersPoolIsReadOnDevdax) {
+  if (Devdax().empty()) GTEST_SKIP() << "no devdax here: PMEM_DEVDAX is not set";
+  ExpectReadableAsKilled(Devdax(), 0);
 }
 
 volatile sig_atomic_t fault_code = 0;

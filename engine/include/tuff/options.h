@@ -39,8 +39,9 @@ enum class LogLevel : uint8_t { kInfo, kWarning, kError };
 using LogCallback = std::function<void(LogLevel, std::string_view line)>;
 
 struct OpenOptions {
-  /// Neither write to the pool nor take it from other readers. The pool must have been closed
-  /// cleanly.
+  /// Neither write to the pool nor take it from other readers; no permission to write is needed. A
+  /// pool that was not closed cleanly is recovered in memory, for this open only: see
+  /// docs/architecture.md, "Read-only opens".
   bool read_only = false;
   /// Use this granularity instead of the one the medium has. Unless the medium is at least as good,
   /// a power failure may then lose acknowledged writes; the pool keeps a mark of it for ever.

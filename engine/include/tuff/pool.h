@@ -5,8 +5,8 @@
 //   auto store = (*pool)->OpenOrCreateStore("users");
 //   Status s = (*store)->Put("ada", "1815");
 //
-// One process at a time writes a pool (an flock(2) on the file); any number may open a cleanly
-// closed one read-only.
+// One process at a time writes a pool (an flock(2) on the file); while none does, any number may
+// open it read-only.
 // Thread-safety: all functions but Close may be called from any thread; Close must be the last
 // call.
 #pragma once
@@ -46,7 +46,8 @@ struct PoolInfo {
   uint64_t sections = 0;
   uint64_t mount_count = 0;
   bool read_only = false;
-  bool was_clean = false;  ///< closed cleanly before this mount
+  bool was_clean = false;            ///< closed cleanly before this mount
+  bool recovered_in_memory = false;  ///< it was not, and a read-only open leaves the file so
   bool crashed_since_scrub = false;
   bool ever_forced = false;  ///< once used with a granularity its medium does not have
   Granularity granularity = Granularity::kPage;         ///< in force
@@ -64,9 +65,9 @@ class Pool {
   static Result<std::unique_ptr<Pool>> Create(const std::string& path,
                                               const CreateOptions& options);
 
-  /// Opens a pool, after a crash too; costs the same at any size.
-  /// Errors: NotFound, Locked, Permission, Corruption (not a pool, truncated, both superblocks
-  /// bad), NotSupported (format version, unknown incompatible feature), Io.
+  /// Opens a pool, after a crash too (which it recovers; read-only, in memory); costs the same at
+  /// any size. Errors: NotFound, Locked, Permission, Corruption (not a pool, truncated, both
+  /// superblocks bad), NotSupported (format version, unknown incompatible feature), Io.
   static Result<std::unique_ptr<Pool>> Open(const std::string& path,
                                             const OpenOptions& options = {});
 
