@@ -77,8 +77,8 @@ Status BatchWriter::LatchAll(LaneHold* lane) {
   return Status();
 }
 
-// If the leaf has room it stays latched; else it has been rewritten and nothing is latched, as after
-// an error.
+// If the leaf has room it stays latched; else it has been rewritten and nothing is latched, as
+// after an error.
 Status BatchWriter::MakeRoom(const Held& held, LaneHold* lane, bool* had_room) {
   LatchHold hold(map_.memmap().At(held.node.pfn()).latch, std::adopt_lock);
   std::vector<PendingRecord> group;
@@ -94,9 +94,8 @@ Status BatchWriter::MakeRoom(const Held& held, LaneHold* lane, bool* had_room) {
     shrinking = shrinking && op.type == RecordType::kDelete;
   }
   const Leaf leaf(map_, held.node);
-  *had_room = group.empty() ||
-              (shrinking ? leaf.HasRoom(bytes, group.size())
-                         : leaf.HasRoomForPut(longest_key, bytes, group.size()));
+  *had_room = group.empty() || (shrinking ? leaf.HasRoom(bytes, group.size())
+                                          : leaf.HasRoomForPut(longest_key, bytes, group.size()));
   if (*had_room) {
     hold.HandOver();
     return Status();
@@ -147,8 +146,9 @@ size_t BatchWriter::Encode(const Held& held, uint64_t number, bool in_group,
     const size_t at = image->size();
     const size_t bytes = RecordBytes(op.key.size(), op.value.size());
     image->resize(at + bytes);
-    EncodeRecord(image->data() + at, op.key, op.value, PackSequence(number, op.type),
-                 RecordSeed(map_.hash_seed(), held.node.number(), offset + (in_group ? kInGroup : 0)));
+    EncodeRecord(
+        image->data() + at, op.key, op.value, PackSequence(number, op.type),
+        RecordSeed(map_.hash_seed(), held.node.number(), offset + (in_group ? kInGroup : 0)));
     placed->push_back({i, offset, bytes});
     offset += bytes;
   }

@@ -189,8 +189,8 @@ void BulkLoader::Impl::Decide(uint64_t place, uint64_t old_value, uint64_t new_v
 
 // The edge's node will be written anew.
 void BulkLoader::Impl::Replace(Edge* edge) {
-  change_.old_runs.push_back({edge->pfn, PackOwner(edge->pfn, FrameKind::kTreeNode, edge->order,
-                                                   tree_->object_id())});
+  change_.old_runs.push_back(
+      {edge->pfn, PackOwner(edge->pfn, FrameKind::kTreeNode, edge->order, tree_->object_id())});
 }
 
 Status BulkLoader::Impl::WriteEdge(unsigned level, std::optional<std::string_view> high) {

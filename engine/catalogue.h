@@ -39,7 +39,7 @@ class Catalogue {
                                const std::function<std::string(Pfn)>& value_of);
   /// Takes an object out and, in the same event, puts `value` under its id into `to`.
   Status Move(const ObjectInfo& object, Tree* to, std::string_view value, Versions& versions);
-  Result<ObjectInfo> Find(std::string_view name);                     // NotFound
+  Result<ObjectInfo> Find(std::string_view name);  // NotFound
   Status Rename(std::string_view from, std::string_view to);
   Result<std::map<std::string, ObjectInfo, std::less<>>> List();
 

@@ -86,8 +86,8 @@ class Graveyard::Dismantler {
     const OwnerWord unpacked = UnpackOwner(owner);
     if (!OwnerIsValid(pfn, owner) || unpacked.kind != static_cast<uint8_t>(FrameKind::kTreeNode) ||
         unpacked.object_id != tree_.object_id() || !map_.RunInPool(pfn, unpacked.order)) {
-      return NodeDamage(pfn, fmt::format("frame table does not give this node to object {}",
-                                         tree_.object_id()));
+      return NodeDamage(
+          pfn, fmt::format("frame table does not give this node to object {}", tree_.object_id()));
     }
     *run = {pfn, owner};
     return Status();
@@ -177,10 +177,9 @@ Result<ObjectInfo> Graveyard::NewBuilding(uint32_t tree_object_id) {
     LetGo(*id);
     return s;
   }
-  auto info = catalogue_.NewAnchor(
-      *id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
-        return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
-      });
+  auto info = catalogue_.NewAnchor(*id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
+    return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
+  });
   if (!info.ok()) LetGo(*id);
   return info;
 }
@@ -292,8 +291,7 @@ Status Graveyard::DismantleEntry(std::string_view key, const GraveyardEntry& ent
   std::memcpy(&id, key.data(), sizeof id);
   id = __builtin_bswap32(id);
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
-  auto anchor =
-      catalogue_.ReadAnchor(entry.anchor_pfn, id, static_cast<ObjectKind>(entry.kind));
+  auto anchor = catalogue_.ReadAnchor(entry.anchor_pfn, id, static_cast<ObjectKind>(entry.kind));
   if (!anchor.ok()) return anchor.TakeStatus();
   Tree tree(map_, entry.tree_object_id, entry.anchor_pfn);
   {

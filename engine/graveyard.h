@@ -2,8 +2,8 @@
 //
 // Dropped stores' trees, and those that a bulk load builds until it is finished, hang at anchors
 // which the graveyard's own tree lists; so nothing leaks, whatever happens when. The worker frees a
-// tree from its leaves upwards, some frames at a time, by a child word: when word i of an inner node
-// becomes 0, what words up to i led to is gone. It begins again where it was after a crash.
+// tree from its leaves upwards, some frames at a time, by a child word: when word i of an inner
+// node becomes 0, what words up to i led to is gone. It begins again where it was after a crash.
 // The graveyard is an object of the catalogue under a name that no store can have.
 //
 // Thread-safety: all functions from any thread; mutex_ guards what is in use. Ownership: borrows

@@ -39,7 +39,8 @@ inline constexpr Field kAnchorFields[] = {
                "Checksum64 of the bytes from the next field to `root`, seeded with the pool's "
                "hash_seed and the pfn"),
     TUFF_FIELD(Anchor, object_id, Decimal, "never used before in this pool"),
-    TUFF_FIELD(Anchor, kind, Decimal, "1 catalogue, 2 store, 3 volume, 4 raw, 5 graveyard, 6 a tree being built"),
+    TUFF_FIELD(Anchor, kind, Decimal,
+               "1 catalogue, 2 store, 3 volume, 4 raw, 5 graveyard, 6 a tree being built"),
     TUFF_FIELD(Anchor, created_ns, Decimal, "nanoseconds since the epoch"),
     TUFF_FIELD(Anchor, reserved_fixed, Bytes, "0"),
     TUFF_FIELD(Anchor, root, Hex,

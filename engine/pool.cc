@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "engine/catalogue.h"
 #include "engine/batch.h"
+#include "engine/catalogue.h"
 #include "engine/pool_impl.h"
 #include "engine/store_impl.h"
 #include "engine/transaction_impl.h"
@@ -136,8 +136,8 @@ Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
   }
   auto anchor = catalogue.ReadAnchor(info.anchor, info.id, info.kind);
   if (!anchor.ok()) return anchor.TakeStatus();
-  auto impl = std::make_unique<Store::Impl>(*map, versions, graveyard, info.id, info.anchor,
-                                            info.name);
+  auto impl =
+      std::make_unique<Store::Impl>(*map, versions, graveyard, info.id, info.anchor, info.name);
   OpenStoreEntry entry{impl.get(), nullptr};
   entry.store = std::make_unique<Store>(std::move(impl));
   return stores.emplace(info.id, std::move(entry)).first->second.store.get();
@@ -216,8 +216,8 @@ void Pool::ReleaseSnapshot(const Snapshot* snapshot) { impl_->versions.Release(s
 Result<std::unique_ptr<Transaction>> Pool::BeginTransaction() {
   std::unique_ptr<Transaction> transaction;
   Status s = NoThrow([&] {
-    transaction.reset(new Transaction(std::make_unique<Transaction::Impl>(
-        *impl_->map, impl_->versions, impl_->transactions)));
+    transaction.reset(new Transaction(
+        std::make_unique<Transaction::Impl>(*impl_->map, impl_->versions, impl_->transactions)));
     return transaction->impl_->at.status();
   });
   if (!s.ok()) return s;

@@ -29,11 +29,12 @@ std::string StatsText(const Pool& pool) {
       "frames allocated {} freed {} restarts {}\n",
       s.puts, s.gets, s.gets_not_found, s.deletes, s.batches, s.batch_operations, s.conflicts,
       s.bulk_records, s.snapshots, static_cast<double>(s.snapshot_age_ns_max) / 1e9,
-      s.versions_retained, s.version_bytes_retained, s.snapshots_expired, s.fences, static_cast<double>(s.fences) / puts,
-      s.flushes, s.flushed_bytes, static_cast<double>(s.flushed_bytes) / puts, s.syncs,
-      s.consolidations, s.splits, s.merges, s.inner_splits, s.inner_merges, s.root_growths,
-      s.root_shrinks, s.compound_nodes, s.page_blocks_initialised, s.tails_built, s.torn_tails_cut,
-      s.lanes_recovered, s.batches_replayed, s.nodes_dismantled, s.frames_allocated, s.frames_freed, s.restarts);
+      s.versions_retained, s.version_bytes_retained, s.snapshots_expired, s.fences,
+      static_cast<double>(s.fences) / puts, s.flushes, s.flushed_bytes,
+      static_cast<double>(s.flushed_bytes) / puts, s.syncs, s.consolidations, s.splits, s.merges,
+      s.inner_splits, s.inner_merges, s.root_growths, s.root_shrinks, s.compound_nodes,
+      s.page_blocks_initialised, s.tails_built, s.torn_tails_cut, s.lanes_recovered,
+      s.batches_replayed, s.nodes_dismantled, s.frames_allocated, s.frames_freed, s.restarts);
 }
 
 constexpr std::array kProperties = {

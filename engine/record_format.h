@@ -22,10 +22,11 @@ struct RecordHeader {
 };
 
 inline constexpr Field kRecordHeaderFields[] = {
-    TUFF_FIELD(RecordHeader, checksum, Hex,
-               "Checksum32 of the bytes behind this field, key and value included, seeded with the "
-               "pool's hash_seed, the node's number and the record's offset in the node (plus 1 in a "
-               "group)"),
+    TUFF_FIELD(
+        RecordHeader, checksum, Hex,
+        "Checksum32 of the bytes behind this field, key and value included, seeded with the "
+        "pool's hash_seed, the node's number and the record's offset in the node (plus 1 in a "
+        "group)"),
     TUFF_FIELD(RecordHeader, key_bytes, Decimal, "1 to 1024; 0 for a group"),
     TUFF_FIELD(RecordHeader, value_bytes, Decimal,
                "0 for a delete; for a group, the length of its records in 8-byte units"),

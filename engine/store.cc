@@ -110,11 +110,9 @@ Status Store::ReadModifyWrite(
       Status s = impl_->tree.Get(key, kNewest, &value, &unchanged.sequence);
       if (!s.ok() && !s.IsNotFound()) return s;
       const bool is_there = s.ok();
-      const auto desired =
-          modify(is_there ? std::optional<std::string_view>(value) : std::nullopt);
+      const auto desired = modify(is_there ? std::optional<std::string_view>(value) : std::nullopt);
       if (!desired && !is_there) return s.IsNotFound() ? Status() : std::move(s);
-      s = desired ? impl_->tree.Put(key, *desired, unchanged)
-                  : impl_->tree.Delete(key, unchanged);
+      s = desired ? impl_->tree.Put(key, *desired, unchanged) : impl_->tree.Delete(key, unchanged);
       if (s.code() != Code::kConflict && !(s.IsNotFound() && !desired)) return s;
     }
   });
@@ -180,8 +178,7 @@ class Iterator::Impl {
 };
 
 std::unique_ptr<Iterator> Store::NewIterator(const ReadOptions& options) const {
-  return std::unique_ptr<Iterator>(
-      new Iterator(std::make_unique<Iterator::Impl>(*impl_, options)));
+  return std::unique_ptr<Iterator>(new Iterator(std::make_unique<Iterator::Impl>(*impl_, options)));
 }
 
 Iterator::Iterator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -235,8 +235,8 @@ Status Tree::CheckPrecondition(const Leaf& leaf, std::string_view key,
   if (condition.kind == Precondition::Kind::kSequence) {
     as_wanted = condition.sequence == (is_there ? SequenceOf(record.sequence_and_type) : 0);
   } else {
-    as_wanted = is_there == condition.value.has_value() &&
-                (!is_there || record.value == *condition.value);
+    as_wanted =
+        is_there == condition.value.has_value() && (!is_there || record.value == *condition.value);
   }
   return as_wanted ? Status() : Status(Code::kConflict, "the key has changed");
 }

@@ -69,9 +69,7 @@ class Tree {
   Status Delete(std::string_view key, const Precondition& precondition = {});
   /// The value at `sequence`, which must be registered or kNewest, and the number of its record.
   Status Get(std::string_view key, uint64_t sequence, std::string* value, uint64_t* found_sequence);
-  Status Get(std::string_view key, std::string* value) {
-    return Get(key, kNewest, value, nullptr);
-  }
+  Status Get(std::string_view key, std::string* value) { return Get(key, kNewest, value, nullptr); }
   /// The value in place: kept, or its frame is pinned. Unpin(found->pfn) lets it go.
   Status GetPinned(std::string_view key, uint64_t sequence, FoundValue* found);
   void Unpin(Pfn pfn);

@@ -173,14 +173,15 @@ class Versions {
   std::atomic<uint32_t> pending_count_{0};
 
   mutable std::mutex registry_mutex_;
-  std::vector<Registered> registered_;                   // ascending; guarded by registry_mutex_
-  std::map<uint64_t, std::vector<std::pair<const Key*, uint64_t>>> attached_;  // the same: what is
-                                                         // kept for a number, as its largest
+  std::vector<Registered> registered_;  // ascending; guarded by registry_mutex_
+  std::map<uint64_t, std::vector<std::pair<const Key*, uint64_t>>>
+      attached_;  // the same: what is
+                  // kept for a number, as its largest
   std::atomic<uint64_t> taken_{0};
   std::atomic<uint64_t> expired_below_{0};
-  uint64_t expired_count_ = 0;                           // guarded by registry_mutex_
+  uint64_t expired_count_ = 0;  // guarded by registry_mutex_
 
-  mutable std::shared_mutex table_mutex_;                // written with registry_mutex_ held, too
+  mutable std::shared_mutex table_mutex_;  // written with registry_mutex_ held, too
   Table table_;
   std::atomic<uint64_t> versions_{0};
   std::atomic<uint64_t> bytes_{0};

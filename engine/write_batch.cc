@@ -10,9 +10,10 @@ Status WriteBatch::Impl::Add(Store& store, std::string_view key, std::string_vie
                              RecordType type) {
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
   if (entries.size() == kBatchOperationsMax) {
-    return Status(Code::kTooLarge, fmt::format("a batch holds at most {} operations; write this one "
-                                               "first, or use a bulk load",
-                                               kBatchOperationsMax));
+    return Status(Code::kTooLarge,
+                  fmt::format("a batch holds at most {} operations; write this one "
+                              "first, or use a bulk load",
+                              kBatchOperationsMax));
   }
   if (text.size() + key.size() + value.size() > kBatchBytesMax) {
     return Status(Code::kTooLarge,

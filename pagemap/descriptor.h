@@ -45,7 +45,8 @@ struct Descriptor {
   /// the latch.
   uint16_t tail_end;
   /// Entries below tail_count do not change while the node lives.
-  std::array<uint16_t, kTailSlots> tail_offset;  // 8-byte units from the node's start, and kTailInGroup
+  std::array<uint16_t, kTailSlots>
+      tail_offset;  // 8-byte units from the node's start, and kTailInGroup
   std::array<uint8_t, kTailSlots> tail_fingerprint;
   /// Leaves, head only: the longest key in base and log, in 8-byte units. Under the latch.
   uint8_t tail_key_max;

@@ -31,17 +31,23 @@ struct LaneEntry {
 
 inline constexpr Field kLaneEntryFields[] = {
     TUFF_FIELD(LaneEntry, state, Decimal, "0: the lane is empty; else the entry's number"),
-    TUFF_FIELD(LaneEntry, checksum, Hex,
-               "Checksum64 of the bytes behind this field and of the runs (or the stores that lie in "
-               "the lane), seeded with state, lane and the pool's hash_seed"),
-    TUFF_FIELD(LaneEntry, decider, Decimal, "1: the word at `place`; 2: the record at `place`; 3: none, these stores are made"),
+    TUFF_FIELD(
+        LaneEntry, checksum, Hex,
+        "Checksum64 of the bytes behind this field and of the runs (or the stores that lie in "
+        "the lane), seeded with state, lane and the pool's hash_seed"),
+    TUFF_FIELD(LaneEntry, decider, Decimal,
+               "1: the word at `place`; 2: the record at `place`; 3: none, these stores are made"),
     TUFF_FIELD(LaneEntry, new_runs, Decimal, "runs that the change allocates"),
     TUFF_FIELD(LaneEntry, old_runs, Decimal, "runs that the change frees"),
     TUFF_FIELD(LaneEntry, reserved, Decimal, "0"),
-    TUFF_FIELD(LaneEntry, place, Hex, "byte offset in the pool of the deciding word or record; 3: of the first chunk of the "
-               "list of stores, 0 if it follows in the lane"),
+    TUFF_FIELD(
+        LaneEntry, place, Hex,
+        "byte offset in the pool of the deciding word or record; 3: of the first chunk of the "
+        "list of stores, 0 if it follows in the lane"),
     TUFF_FIELD(LaneEntry, old_value, Hex, "the word before the change"),
-    TUFF_FIELD(LaneEntry, new_value, Hex, "the word after it; or the record's sequence and type; 3: length of the list in bytes"),
+    TUFF_FIELD(
+        LaneEntry, new_value, Hex,
+        "the word after it; or the record's sequence and type; 3: length of the list in bytes"),
     TUFF_FIELD(LaneEntry, record_seed, Hex, "checksum seed of the deciding record"),
     TUFF_FIELD(LaneEntry, record_bytes, Decimal, "length of the deciding record"),
     TUFF_FIELD(LaneEntry, object_id, Decimal, "object that is changed"),
@@ -73,9 +79,10 @@ inline constexpr Field kRedoStoreFields[] = {
     TUFF_FIELD(RedoStore, place, Hex, "byte offset in the pool; a multiple of 8"),
     TUFF_FIELD(RedoStore, bytes, Decimal, "how many bytes to store there; a multiple of 8"),
 };
-TUFF_FORMAT(RedoStore, kRedoStoreFields,
-            "One store of a list, followed by its bytes. A list lies in a lane behind its entry, or "
-            "cut up in chunks.");
+TUFF_FORMAT(
+    RedoStore, kRedoStoreFields,
+    "One store of a list, followed by its bytes. A list lies in a lane behind its entry, or "
+    "cut up in chunks.");
 
 struct RedoChunk {
   uint64_t checksum;
@@ -83,9 +90,10 @@ struct RedoChunk {
   uint64_t bytes;
 };
 inline constexpr Field kRedoChunkFields[] = {
-    TUFF_FIELD(RedoChunk, checksum, Hex,
-               "Checksum64 of the chunk's part of the list, seeded with that of the next two fields, "
-               "which is seeded with the entry's number, the chunk's index and the pool's hash_seed"),
+    TUFF_FIELD(
+        RedoChunk, checksum, Hex,
+        "Checksum64 of the chunk's part of the list, seeded with that of the next two fields, "
+        "which is seeded with the entry's number, the chunk's index and the pool's hash_seed"),
     TUFF_FIELD(RedoChunk, next, Hex, "byte offset in the pool of the next chunk; 0: none"),
     TUFF_FIELD(RedoChunk, bytes, Decimal, "of the list, behind this head"),
 };

@@ -34,7 +34,8 @@ bool RunIsSane(const LaneRun& run, uint64_t frames) {
 }
 
 bool PlaceIsSane(const LaneEntry& entry, uint64_t frames) {
-  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRedo)) return true;  // seen to in redo.cc
+  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRedo))
+    return true;  // seen to in redo.cc
   const Pfn pfn = entry.place >> kFrameShift;
   if (entry.place % 8 != 0 || pfn >= frames) return false;
   if (IsReserved(pfn) && pfn != kCatalogueAnchorPfn) return false;
@@ -55,15 +56,15 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
   const size_t runs = size_t{entry.new_runs} + entry.old_runs;
   if (runs > kLaneRunsMax) return EntryVerdict::kTorn;
   size_t bytes = sizeof entry + runs * sizeof(LaneRun);
-  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRedo)) {
-    if (runs != 0 || (entry.place == 0 && entry.new_value > kLaneInlineBytes)) {
-      return EntryVerdict::kTorn;
-    }
-    bytes += entry.place == 0 ? entry.new_value : 0;
+  const bool redo = entry.decider == static_cast<uint16_t>(LaneDecider::kRedo);
+  if (redo && entry.place == 0) {
+    if (entry.new_value > kFrameSize - bytes) return EntryVerdict::kTorn;
+    bytes += entry.new_value;
   }
   if (entry.checksum != EntryChecksum(at, bytes, entry.state, lane, hash_seed)) {
     return EntryVerdict::kTorn;
   }
+  if (redo && (runs != 0 || entry.new_value == 0)) return EntryVerdict::kBad;
   live->new_runs.resize(entry.new_runs);
   live->old_runs.resize(entry.old_runs);
   const std::byte* from = at + sizeof entry;

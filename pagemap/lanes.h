@@ -61,8 +61,8 @@ class Lanes {
 
   /// F1's share: stores and flushes the entry. The caller fences.
   void Enter(WriteWindow& window, unsigned lane, const LaneChange& change);
-  /// The same for an entry of stores that lie in the lane (`first_chunk` 0) or in chunks; `state` is
-  /// from NextEntryNumber. See redo.h.
+  /// The same for an entry of stores that lie in the lane (`first_chunk` 0) or in chunks; `state`
+  /// is from NextEntryNumber. See redo.h.
   void EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
                  std::span<const std::byte> stores, uint64_t first_chunk);
   /// A number for an entry.

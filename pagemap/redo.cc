@@ -173,9 +173,8 @@ std::vector<std::byte> RedoLog::ReadStores(WriteWindow& window, const std::byte*
 }
 
 bool RedoLog::Replay(WriteWindow& window, std::span<const std::byte> stores, uint64_t frames) {
-  const bool sane = ForEachStore(stores, [&](uint64_t place, auto bytes) {
-    return PlaceIsSane(place, bytes.size(), frames);
-  });
+  const bool sane = ForEachStore(
+      stores, [&](uint64_t place, auto bytes) { return PlaceIsSane(place, bytes.size(), frames); });
   if (!sane) return false;
   return ForEachStore(stores, [&](uint64_t place, auto bytes) {
     window.Store(place, bytes.data(), bytes.size());

@@ -95,7 +95,8 @@ class Pool {
   Status WaitForBackgroundWork();
 
   /// Makes the whole batch durable and visible at once: no reader and no crash leaves half of it.
-  /// Errors: NoSpace, ReadOnly, Corruption, Io, NotFound (a store was dropped): nothing was written.
+  /// Errors: NoSpace, ReadOnly, Corruption, Io, NotFound (a store was dropped): nothing was
+  /// written.
   Status Write(const WriteBatch& batch);
 
   /// All stores at this moment; everything acknowledged before is seen. Waits for writes that are
