@@ -189,9 +189,8 @@ double Bench::Beside(const std::vector<Loop>& loops, std::vector<uint64_t>* call
 }
 
 double Bench::MediaPerLogical() const {
-  const uint64_t not_in_use =
-      Number(*pool_, "tuff.free-frames") + Number(*pool_, "tuff.limbo-frames");
-  const uint64_t frames = frames_unused_ - std::min(frames_unused_, not_in_use);
+  const uint64_t free_now = Number(*pool_, "tuff.free-frames");
+  const uint64_t frames = frames_unused_ - std::min(frames_unused_, free_now);
   return static_cast<double>(frames) * 4096 /
          static_cast<double>(live_ * (kKeyBytes + config_.value_bytes));
 }
