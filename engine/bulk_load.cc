@@ -87,7 +87,8 @@ size_t BulkLoader::Impl::LeafBytesWith(std::string_view key, size_t bytes) const
 
 Status BulkLoader::Impl::AddRecord(std::string_view key, std::string_view value) {
   const size_t bytes = RecordBytes(key.size(), value.size());
-  const unsigned order = LeafOrderFor((leaf_record_bytes_ + bytes) / (leaf_.size() + 1));
+  const unsigned order = LeafOrderFor((leaf_record_bytes_ + bytes) / (leaf_.size() + 1),
+                                      store_.tree.records_per_leaf());
   if (!leaf_.empty() && LeafBytesWith(key, bytes) > FillBytes(order)) {
     const std::string separator(ShortestSeparator(last_key_, key));
     if (Status s = CloseLeaf(separator); !s.ok()) return s;
@@ -143,7 +144,7 @@ Status BulkLoader::Impl::NewFrames(NodeIdentity* id, NewNode** node) {
 
 Status BulkLoader::Impl::CloseLeaf(std::optional<std::string_view> high) {
   NodeIdentity id;
-  id.order = LeafOrderFor(leaf_record_bytes_ / leaf_.size());
+  id.order = LeafOrderFor(leaf_record_bytes_ / leaf_.size(), store_.tree.records_per_leaf());
   id.low = leaf_low_;
   id.high = high;
   id.sequence_max = number_;

@@ -68,7 +68,6 @@ unsigned OrderFor(size_t element_bytes, size_t elements) {
   return order;
 }
 
-constexpr size_t kRecordsPerLeafMin = 16;
 constexpr size_t kChildrenPerInnerMin = 32;
 
 // Log room that a new leaf of this order should have: a quarter, or all that its tail index can
@@ -92,7 +91,9 @@ size_t Middle(std::span<const Element> elements, const Size& size) {
 
 }  // namespace
 
-unsigned LeafOrderFor(size_t average) { return OrderFor(average, kRecordsPerLeafMin); }
+unsigned LeafOrderFor(size_t average, size_t records_per_leaf) {
+  return OrderFor(average, records_per_leaf);
+}
 
 size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
                      std::optional<std::string_view> high) {
@@ -241,7 +242,8 @@ NodePlan PlanLeafForGroup(std::span<const RecordView> records, std::string_view 
   }
   const size_t average = (TotalBytes(records) + bytes) / (records.size() + group.size());
   const size_t spare = largest + kGroupBytes + PutRoom(longest_key, longest_key, 1);
-  for (unsigned order = OrderFor(average, kRecordsPerLeafMin); order <= kNodeOrderMax; order++) {
+  for (unsigned order = OrderFor(average, pending.records_per_leaf); order <= kNodeOrderMax;
+       order++) {
     if (fits(most, order)) {
       plan.parts = {{0, records.size(), order}};
       return plan;
@@ -279,7 +281,8 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
   const size_t middle = n == 0   ? 0
                         : n == 1 ? (pending.key < records[0].key ? 0 : 1)
                                  : Middle(records, [](const RecordView& r) { return r.bytes; });
-  for (unsigned order = OrderFor(average, kRecordsPerLeafMin); order <= kNodeOrderMax; order++) {
+  for (unsigned order = OrderFor(average, pending.records_per_leaf); order <= kNodeOrderMax;
+       order++) {
     const size_t room = std::max(pending.bytes + spare, LogRoomWanted(order, average));
     if (one + room <= kFrameSize << order) {
       plan.parts = {{0, n, order}};
@@ -318,10 +321,10 @@ NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,
   return plan;
 }
 
-bool LeafIsThin(std::span<const RecordView> records) {
+bool LeafIsThin(std::span<const RecordView> records, size_t records_per_leaf) {
   if (records.empty()) return true;
   const size_t bytes = TotalBytes(records);
-  return bytes < (kFrameSize << OrderFor(bytes / records.size(), kRecordsPerLeafMin)) / 4;
+  return bytes < (kFrameSize << OrderFor(bytes / records.size(), records_per_leaf)) / 4;
 }
 
 bool InnerIsThin(std::span<const ChildEntry> children, std::string_view low,

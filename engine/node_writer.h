@@ -30,8 +30,13 @@ struct ChildEntry {
   uint64_t word = 0;
 };
 
+/// About how many records a leaf is written for, at least: one leaf's change costs as many bytes as
+/// it holds, and some fences. Under PAGE each fence is a sync, so leaves are larger.
+inline constexpr size_t kRecordsPerLeaf = 16;
+inline constexpr size_t kRecordsPerLeafUnderPage = 32;
+
 /// The order of a leaf whose records have `average` bytes.
-unsigned LeafOrderFor(size_t average);
+unsigned LeafOrderFor(size_t average, size_t records_per_leaf = kRecordsPerLeaf);
 
 /// Bytes of a leaf's base, header and all.
 size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
@@ -66,6 +71,7 @@ struct PendingRecord {
   /// A batch's: all records that are to be appended, this first one among them, by key. A plan for
   /// them need not make room for all at once: a leaf that is split is planned again.
   std::span<const PendingRecord> group = {};
+  size_t records_per_leaf = kRecordsPerLeaf;
 };
 
 /// What a leaf with `logged` logged records keeps free of puts, so that it can be rewritten in a
@@ -88,7 +94,7 @@ NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,
                    std::optional<std::string_view> high);
 
 /// True if the records, in a leaf of their own, would fill little of it: a candidate for merging.
-bool LeafIsThin(std::span<const RecordView> records);
+bool LeafIsThin(std::span<const RecordView> records, size_t records_per_leaf = kRecordsPerLeaf);
 bool InnerIsThin(std::span<const ChildEntry> children, std::string_view low,
                  std::optional<std::string_view> high);
 

@@ -177,8 +177,10 @@ Status Restructure::GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* 
   return leaf.Gather(leaf.tail_count(), records);
 }
 
-Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pending, Merging merging,
+Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& wanted, Merging merging,
                                 bool* merge_failed) {
+  PendingRecord pending = wanted;
+  pending.records_per_leaf = tree_.records_per_leaf();
   const bool may_merge = merging != Merging::kNever;
   const Leaf leaf(map_, node);
   std::vector<RecordView> records;
@@ -190,7 +192,8 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
   level.old = {node};
   NodePlan plan;
 
-  if (may_merge && LeafIsThin(records) && tree_.root_word() != node.child_word()) {
+  if (may_merge && LeafIsThin(records, tree_.records_per_leaf()) &&
+      tree_.root_word() != node.child_word()) {
     for (const bool right : {true, false}) {
       NodeView other;
       if (!LatchNeighbour(node, right, &other)) continue;
@@ -203,8 +206,9 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& pendi
       // With room for its log, or it would be split again at once; but never for more space.
       const size_t frames = (1ull << node.order()) + (1ull << other.order());
       const auto plan_is_smaller = [&](bool shrinking) {
-        plan = PlanLeaf(both, both_low, both_high,
-                        {pending.key, pending.bytes, shrinking, pending.group});
+        plan = PlanLeaf(
+            both, both_low, both_high,
+            {pending.key, pending.bytes, shrinking, pending.group, tree_.records_per_leaf()});
         return plan.parts.size() == 1 && 1ull << plan.parts[0].order < frames;
       };
       const bool deleting = pending.shrinking || pending.bytes == 0;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "engine/group_commit.h"
 #include "engine/restructure.h"
 #include "pagemap/rcu.h"
 
@@ -56,6 +57,19 @@ std::byte* RecordScratch() {
   if (!scratch) scratch = std::make_unique<Scratch>();
   return scratch->bytes;
 }
+
+Tree::Tree(PageMap& map, uint32_t object_id, Pfn anchor, Versions* versions)
+    : map_(map),
+      object_id_(object_id),
+      anchor_(anchor),
+      versions_(versions),
+      group_commit_(versions != nullptr &&
+                            map.domain().medium().granularity() == Granularity::kPage &&
+                            !map.read_only()
+                        ? std::make_unique<GroupCommit>(*this)
+                        : nullptr) {}
+
+Tree::~Tree() = default;
 
 Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
   SEQUENCE_POINT("verify.1");
@@ -289,6 +303,16 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   return change.Finish([&] { fresh.Publish(key, offset, bytes); });
 }
 
+Status Tree::WriteTogether(std::string_view key, std::string_view value, RecordType type,
+                           const Precondition& precondition, LaneHold* lane) {
+  GroupCommit::Request request{key, value, type, &precondition};
+  if (!group_commit_->Write(&request, lane)) {
+    return WriteOnce(key, value, type, precondition, lane);
+  }
+  if (request.status.ok() && type == RecordType::kDelete) Shrink(key, lane);
+  return std::move(request.status);
+}
+
 // After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
 // back. Optional, so failures are left to the next write that meets them.
 void Tree::ShrinkLatched(const NodeView& node, std::string_view key, LaneHold* lane,
@@ -298,7 +322,10 @@ void Tree::ShrinkLatched(const NodeView& node, std::string_view key, LaneHold* l
   // At least count - tail_count records are alive: a look is worth its time when that is few.
   const bool maybe =
       leaf.tail_count() + kThinRecords >= node.count() && root_word() != node.child_word();
-  if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() || !LeafIsThin(alive)) return;
+  if (!maybe || !leaf.Gather(leaf.tail_count(), &alive).ok() ||
+      !LeafIsThin(alive, records_per_leaf())) {
+    return;
+  }
   if (!lane->TryTake()) return;
   Restructure change(*this, lane->Take());
   hold->HandOver();
@@ -330,7 +357,8 @@ Status Tree::Write(std::string_view key, std::string_view value, RecordType type
   RecordScratch();  // made before any latch is held: it may fail
   LaneHold lane(map_.lanes());
   for (int tries = 0;; tries++) {
-    Status s = WriteOnce(key, value, type, precondition, &lane);
+    Status s = group_commit_ == nullptr ? WriteOnce(key, value, type, precondition, &lane)
+                                        : WriteTogether(key, value, type, precondition, &lane);
     if (s.code() == Code::kBusy) {
       AwaitThaw();
       lane.Take();

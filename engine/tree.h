@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,7 @@
 
 #include "engine/leaf.h"
 #include "engine/node.h"
+#include "engine/node_writer.h"
 #include "engine/object_format.h"
 #include "engine/versions.h"
 #include "pagemap/page_map.h"
@@ -58,11 +60,13 @@ struct Precondition {
   std::optional<std::string_view> value = {};
 };
 
+class GroupCommit;
+
 class Tree {
  public:
   /// Without `versions`, nobody may have a snapshot of this tree.
-  Tree(PageMap& map, uint32_t object_id, Pfn anchor, Versions* versions = nullptr)
-      : map_(map), object_id_(object_id), anchor_(anchor), versions_(versions) {}
+  Tree(PageMap& map, uint32_t object_id, Pfn anchor, Versions* versions = nullptr);
+  ~Tree();
 
   // The engine of Store::Put, Delete, Get, GetPinned, CompareAndSwap; see store.h for the errors.
   Status Put(std::string_view key, std::string_view value, const Precondition& precondition = {});
@@ -98,6 +102,11 @@ class Tree {
   /// Snapshots older than `number` see none of the tree's records: it was filled then, at once.
   void SetFilledAt(uint64_t number) { filled_at_.store(number, std::memory_order_release); }
   uint64_t filled_at() const { return filled_at_.load(std::memory_order_acquire); }
+  /// For PlanLeaf.
+  size_t records_per_leaf() const {
+    const bool page = map_.domain().medium().granularity() == Granularity::kPage;
+    return page ? kRecordsPerLeafUnderPage : kRecordsPerLeaf;
+  }
   /// True once something has been written since the pool was opened.
   bool changed() const { return changed_.load(std::memory_order_relaxed); }
   /// Iterators and pinned values alive.
@@ -146,6 +155,8 @@ class Tree {
   Status BuildTail(const NodeView& leaf);
   Status Write(std::string_view key, std::string_view value, RecordType type,
                const Precondition& precondition);
+  Status WriteTogether(std::string_view key, std::string_view value, RecordType type,
+                       const Precondition& precondition, LaneHold* lane);
   Status WriteOnce(std::string_view key, std::string_view value, RecordType type,
                    const Precondition& precondition, LaneHold* lane);
   Status Append(const NodeView& leaf, std::string_view key, std::string_view value,
@@ -172,6 +183,7 @@ class Tree {
   const uint32_t object_id_;
   const Pfn anchor_;
   Versions* const versions_;
+  const std::unique_ptr<GroupCommit> group_commit_;  // of a store under PAGE
   std::atomic<Gate> gate_{Gate::kOpen};
   std::atomic<uint64_t> filled_at_{0};
   std::atomic<bool> changed_{false};

@@ -128,12 +128,10 @@ Status WriteWindow::Fence(const Step& step) {
     return Status();
   }
   Status s;
-  if (range_count_ > 1 || sync_all_) {  // one journal commit instead of several
-    domain_.counters().Add(Counter::kSyncs);
-    s = domain_.medium().SyncAll();
-  } else if (range_count_ == 1) {
-    domain_.counters().Add(Counter::kSyncs);
-    s = domain_.medium().Sync(ranges_[0].start, ranges_[0].end - ranges_[0].start);
+  if (range_count_ > 0) {
+    const bool whole = range_count_ > 1 || sync_all_;
+    s = domain_.sync_group().Sync(domain_.medium(), {ranges_[0].start, ranges_[0].end, whole},
+                                  domain_.counters());
   }
   range_count_ = 0;
   sync_all_ = false;

@@ -22,6 +22,7 @@
 #include "pagemap/guard.h"
 #include "pagemap/medium.h"
 #include "pagemap/steps.h"
+#include "pagemap/sync_group.h"
 
 namespace tuff {
 
@@ -36,6 +37,7 @@ class PersistDomain {
   WriteGuard* guard() const { return guard_.get(); }
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
+  SyncGroup& sync_group() { return sync_group_; }
 
   /// Call before the first read in every public operation.
   void AdmitThread() const {
@@ -58,6 +60,7 @@ class PersistDomain {
   std::unique_ptr<Medium> medium_;
   std::unique_ptr<WriteGuard> guard_;
   Counters counters_;
+  SyncGroup sync_group_;
   std::atomic<bool> failed_{false};
   bool overlay_ = false;
   Status overlay_status_;  // not OK: a store found no memory and was not made

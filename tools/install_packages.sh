@@ -8,7 +8,7 @@ set -euo pipefail
 
 program=(g++ cmake ninja-build pkg-config
   libpmem2-dev liburcu-dev libxxhash-dev libfmt-dev libcli11-dev nlohmann-json3-dev)
-tests=(clang clang-format shellcheck python3 git util-linux xz-utils man-db strace jq
+tests=(clang clang-format shellcheck python3 git util-linux xz-utils man-db strace jq spin
   libgtest-dev libgmock-dev libbenchmark-dev librocksdb-dev liblmdb-dev lmdb-utils db-util)
 
 fail() {
