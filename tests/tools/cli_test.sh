@@ -308,6 +308,7 @@ run stores pool --read-only; code 0; error "$unclean"; out_has '^killed$'
 chmod 400 pool
 for i in 1 2; do
   run info pool; code 0; error "$unclean"; out_has '^closed +not cleanly; recovered in memory'
+  out_has '^recovery +changes of structure .*: [0-9]+, batches completed: [0-9]+$'
 done
 run info pool --json; code 0; out_has '"was_clean":false,"recovered_in_memory":true,'
 out_has '"read_only":true,'; out_has '"crashed_since_scrub":true,'
