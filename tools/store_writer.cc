@@ -52,7 +52,8 @@ Status StoreWriter::Put(std::string_view key, std::string_view value) {
     if (s.code() != Code::kInvalidArgument) {
       loader_.reset();
       pending_ = {};
-      return s;
+      if (s.code() != Code::kNoSpace) return s;
+      return {s.code(), fmt::format("{}; --no-bulk keeps what fits", s.message())};
     }
     // Not above the one before it: from here on the order does not matter.
     if (s = FinishBulk(); !s.ok()) return s;

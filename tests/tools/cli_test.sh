@@ -311,6 +311,7 @@ for i in 1 2; do
   out_has '^recovery +changes of structure .*: [0-9]+, batches completed: [0-9]+$'
 done
 run info pool --json; code 0; out_has '"was_clean":false,"recovered_in_memory":true,'
+out_has '"lanes_recovered":[0-9]+,"batches_replayed":[0-9]+,"crashed'
 out_has '"read_only":true,'; out_has '"crashed_since_scrub":true,'
 chmod 600 pool
 [ "$(sha256sum pool; stat -c %y pool)" = "$before" ] || fail "reading has changed the file"
