@@ -142,6 +142,7 @@ for ((g = 1; g <= 15; ++g)); do
   generation $g >script
   after=$(awk -v ns=$took -v g=$g 'BEGIN { printf "%.4f", ns * g / 14 / 1e9 }')
   { timeout -s KILL "$after" "$tuff" batch pool script $fast >out 2>err; rc=$?; } 2>/dev/null
+  until_true unlocked pool
   [ $rc -eq 0 ] || killed=$((killed + 1))
   for store in g1 g2; do "$tuff" scan pool $store 2>err | cut -f2 | sort | uniq -c | sed 's/^ *//; s/ 0*/ /' >$store; done
   cp g1 out; cmp -s g1 g2 || fail "generation $g: half of a batch: $(cat g1 g2)"
@@ -234,6 +235,7 @@ ok load dropped big sorted --format=tsv; ok drop dropped big; is_clean dropped
 for ((i = 1; i <= 8; ++i)); do
   run load dropped big sorted --format=tsv $fast; code 0
   { timeout -s KILL "0.0$i" "$tuff" drop dropped big $fast >out 2>err; } 2>/dev/null
+  until_true unlocked dropped
   "$tuff" scan dropped big >out 2>err; rc=$?
   checks=$((checks + 1))
   [ $rc -eq 1 ] || cmp -s out sorted || fail "a killed drop left a part"
