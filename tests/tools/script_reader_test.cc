@@ -30,7 +30,7 @@ std::string Read(std::string_view script, size_t chunk = SIZE_MAX) {
 }
 
 TEST(ScriptReader, CutsAtBlanks) {
-  for (size_t chunk : {1, 3, 100}) {
+  for (size_t chunk : {1u, 3u, 100u}) {
     EXPECT_EQ(Read("put s k v\n  delete   s  k  \n\n \t \n  # put s\nput s k v", chunk),
               "1+[s|k|v]2-[s|k|]6+[s|k|v]");
   }
