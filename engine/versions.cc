@@ -144,7 +144,7 @@ void Versions::Share(uint64_t sequence) {
 }
 
 void Versions::Unregister(uint64_t sequence) {
-  std::lock_guard lock(registry_mutex_);
+  std::unique_lock lock(registry_mutex_);
   const auto it = std::find_if(registered_.rbegin(), registered_.rend(),
                                [&](const Registered& r) { return r.sequence == sequence; });
   if (it == registered_.rend()) {
@@ -153,7 +153,11 @@ void Versions::Unregister(uint64_t sequence) {
   }
   if (--it->readers > 0) return;
   registered_.erase(std::next(it).base());
-  if (!attached_.empty()) LetGo(sequence);
+  // A little at a time, so that writers need not wait. Nothing more is attached to this number.
+  while (!attached_.empty() && LetGoSome(sequence)) {
+    lock.unlock();
+    lock.lock();
+  }
 }
 
 Result<const Snapshot*> Versions::Take() {
@@ -227,7 +231,7 @@ void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,
   auto kept = std::make_shared<const KeptVersion>(
       KeptVersion{std::string(record.key), std::string(record.value), sequence, next});
   auto& attached = attached_[needed_by];
-  attached.reserve(attached.size() + 1);
+  if (attached.size() == attached.capacity()) attached.reserve(2 * attached.size() + 16);
   std::unique_lock lock(table_mutex_);
   auto it = table_.find(KeyView{object_id, record.key});
   if (it == table_.end()) it = table_.try_emplace(Key{object_id, std::string(record.key)}).first;
@@ -240,41 +244,44 @@ void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,
   versions.push_back(kept);
   versions_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(BytesOf(*kept), std::memory_order_relaxed);
-  attached.emplace_back(&it->first, sequence);
+  attached.emplace_back(it, sequence);
 }
 
 // What was kept for a number that is no longer registered goes, or on to the next lower number that
-// needs it.
-void Versions::LetGo(uint64_t sequence) {
+// needs it. False: that was all.
+bool Versions::LetGoSome(uint64_t sequence) {
+  constexpr size_t kSome = 512;
   const auto it = attached_.find(sequence);
-  if (it == attached_.end()) return;
-  auto list = std::move(it->second);
-  attached_.erase(it);
+  if (it == attached_.end()) return false;
+  auto& list = it->second;
   std::unique_lock lock(table_mutex_);
-  for (const auto& [key, version] : list) {
+  for (size_t n = 0; n < kSome && !list.empty(); n++) {
+    const auto [at, version] = list.back();
+    list.pop_back();
     const uint64_t lower = NeededBy(version, sequence);
     if (lower == 0) {
-      EraseVersion(*key, version);
+      EraseVersion(at, version);
       continue;
     }
     try {
-      attached_[lower].emplace_back(key, version);
+      attached_[lower].emplace_back(at, version);
     } catch (const std::bad_alloc&) {
       // Stays in the table until its object is forgotten: a leak, but a right answer.
     }
   }
+  if (!list.empty()) return true;
+  attached_.erase(it);
+  return false;
 }
 
-void Versions::EraseVersion(const Key& key, uint64_t sequence) {
-  const auto it = table_.find(key);
-  if (it == table_.end()) return;
-  std::erase_if(it->second, [&](const KeptVersionPtr& version) {
+void Versions::EraseVersion(Table::iterator at, uint64_t sequence) {
+  std::erase_if(at->second, [&](const KeptVersionPtr& version) {
     if (version->sequence != sequence) return false;
     versions_.fetch_sub(1, std::memory_order_relaxed);
     bytes_.fetch_sub(BytesOf(*version), std::memory_order_relaxed);
     return true;
   });
-  if (it->second.empty()) table_.erase(it);
+  if (at->second.empty()) table_.erase(at);
 }
 
 void Versions::ExpireOldest() {
@@ -284,7 +291,8 @@ void Versions::ExpireOldest() {
   assert(it != registered_.end());
   expired_count_ += it->readers;
   expired_below_.store(it->sequence + 1, std::memory_order_release);
-  LetGo(it->sequence);
+  while (LetGoSome(it->sequence)) {
+  }
 }
 
 Status Versions::CheckExpired(uint64_t sequence) const {
@@ -338,7 +346,8 @@ void Versions::Forget(uint32_t object_id) {
     }
   }
   for (auto& [sequence, list] : attached_) {
-    std::erase_if(list, [&](const auto& entry) { return entry.first->object_id == object_id; });
+    std::erase_if(list,
+                  [&](const auto& entry) { return entry.first->first.object_id == object_id; });
   }
   table_.erase(first, last);
 }

@@ -160,8 +160,8 @@ class Versions {
   /// The largest registered number in [from, to), of those not expired; 0: none.
   uint64_t NeededBy(uint64_t from, uint64_t to) const;
   void Keep(uint32_t object_id, const RecordView& record, uint64_t next, uint64_t needed_by);
-  void LetGo(uint64_t sequence);
-  void EraseVersion(const Key& key, uint64_t sequence);
+  bool LetGoSome(uint64_t sequence);
+  void EraseVersion(Table::iterator at, uint64_t sequence);
   void ExpireOldest();
   Status CheckExpired(uint64_t sequence) const;
 
@@ -174,9 +174,8 @@ class Versions {
 
   mutable std::mutex registry_mutex_;
   std::vector<Registered> registered_;  // ascending; guarded by registry_mutex_
-  std::map<uint64_t, std::vector<std::pair<const Key*, uint64_t>>>
-      attached_;  // the same: what is
-                  // kept for a number, as its largest
+  // The same: of what is kept, all whose largest needing number this is.
+  std::map<uint64_t, std::vector<std::pair<Table::iterator, uint64_t>>> attached_;
   std::atomic<uint64_t> taken_{0};
   std::atomic<uint64_t> expired_below_{0};
   uint64_t expired_count_ = 0;  // guarded by registry_mutex_
