@@ -113,7 +113,10 @@ void Versions::AwaitBelow(uint64_t sequence) const {
   }
 }
 
-Result<uint64_t> Versions::Register() {
+Result<uint64_t> Versions::Register() { return RegisterAs(false); }
+void Versions::Unregister(uint64_t sequence) { UnregisterAs(sequence, false); }
+
+Result<uint64_t> Versions::RegisterAs(bool taken) {
   assert(!InRcuReadSection());
   uint64_t sequence = 0;
   try {
@@ -122,7 +125,12 @@ Result<uint64_t> Versions::Register() {
     if (!registered_.empty() && registered_.back().sequence == sequence) {
       registered_.back().readers++;
     } else {
-      registered_.push_back({sequence, 1, CoarseNowNs()});
+      registered_.push_back({sequence, 1, 0, CoarseNowNs()});
+    }
+    if (taken) {
+      registered_.back().taken++;
+      taken_++;
+      ShowStatus(taken_ == 1);
     }
   } catch (const std::bad_alloc&) {
     return Status(Code::kNoMemory, "out of memory");
@@ -143,7 +151,7 @@ void Versions::Share(uint64_t sequence) {
   assert(false && "a snapshot is used after its release");
 }
 
-void Versions::Unregister(uint64_t sequence) {
+void Versions::UnregisterAs(uint64_t sequence, bool taken) {
   std::unique_lock lock(registry_mutex_);
   const auto it = std::find_if(registered_.rbegin(), registered_.rend(),
                                [&](const Registered& r) { return r.sequence == sequence; });
@@ -151,8 +159,14 @@ void Versions::Unregister(uint64_t sequence) {
     assert(false && "a snapshot is released twice");
     return;
   }
-  if (--it->readers > 0) return;
-  registered_.erase(std::next(it).base());
+  if (taken) {
+    it->taken--;
+    taken_--;
+  }
+  const bool last = --it->readers == 0;
+  if (last) registered_.erase(std::next(it).base());
+  if (taken) ShowStatus(taken_ == 0);
+  if (!last) return;
   // A little at a time, so that writers need not wait. Nothing more is attached to this number.
   while (!attached_.empty() && LetGoSome(sequence)) {
     lock.unlock();
@@ -163,32 +177,55 @@ void Versions::Unregister(uint64_t sequence) {
 Result<const Snapshot*> Versions::Take() {
   void* const place = ::operator new(sizeof(Snapshot), std::nothrow);
   if (place == nullptr) return Status(Code::kNoMemory, "out of memory");
-  auto sequence = Register();
+  auto sequence = RegisterAs(true);
   if (!sequence.ok()) {
     ::operator delete(place);
     return sequence.TakeStatus();
   }
-  taken_.fetch_add(1, std::memory_order_relaxed);
   return static_cast<const Snapshot*>(new (place) Snapshot(*sequence));
 }
 
 void Versions::Release(const Snapshot* snapshot) {
   if (snapshot == nullptr) return;
-  Unregister(snapshot->sequence());
-  taken_.fetch_sub(1, std::memory_order_relaxed);
+  UnregisterAs(snapshot->sequence(), true);
   ::operator delete(const_cast<Snapshot*>(snapshot));
 }
 
 Versions::Summary Versions::Summarize() const {
   std::lock_guard lock(registry_mutex_);
   Summary summary;
-  for (const Registered& r : registered_) summary.snapshots += r.readers;
-  if (!registered_.empty()) summary.age_ns_max = CoarseNowNs() - registered_.front().since_ns;
-  summary.taken = taken_.load(std::memory_order_relaxed);
+  const uint64_t now = CoarseNowNs();
+  for (const Registered& r : registered_) {
+    summary.snapshots += r.readers;
+    summary.age_ns_max = std::max(summary.age_ns_max, now - r.since_ns);
+    if (r.taken > 0) {
+      summary.taken_age_ns_max = std::max(summary.taken_age_ns_max, now - r.since_ns);
+    }
+  }
+  summary.taken = taken_;
   summary.versions = versions_.load(std::memory_order_relaxed);
   summary.bytes = bytes_.load(std::memory_order_relaxed);
   summary.expired = expired_count_;
   return summary;
+}
+
+// For `tuff info` of another process: at once if there has been a first or a last snapshot, else
+// now and then. REQUIRES: registry_mutex_ is held.
+void Versions::ShowStatus(bool now) {
+  constexpr uint64_t kEveryNs = 500000000;
+  const uint64_t time = CoarseNowNs();
+  if (!now && time - shown_ns_ < kEveryNs) return;
+  shown_ns_ = time;
+  LiveStatus status{};
+  status.snapshots = taken_;
+  for (const Registered& r : registered_) {
+    if (r.taken == 0) continue;
+    status.oldest_taken_ns = NowNs() - (time - r.since_ns);
+    break;
+  }
+  status.kept_versions = versions_.load(std::memory_order_relaxed);
+  status.kept_bytes = bytes_.load(std::memory_order_relaxed);
+  map_.ShowStatus(status);
 }
 
 bool Versions::HasSnapshots() const {
@@ -223,6 +260,7 @@ void Versions::Retain(uint32_t object_id, std::span<const RecordView> records) {
   while (memory_bytes_max_ != 0 && bytes_.load(std::memory_order_relaxed) > memory_bytes_max_) {
     ExpireOldest();
   }
+  if (taken_ > 0) ShowStatus(false);
 }
 
 void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,

@@ -104,6 +104,7 @@ class Versions {
     uint64_t versions = 0;
     uint64_t bytes = 0;
     uint64_t expired = 0;
+    uint64_t taken_age_ns_max = 0;  // of Snapshot objects
   };
   Summary Summarize() const;
 
@@ -132,6 +133,7 @@ class Versions {
   struct Registered {
     uint64_t sequence;
     uint64_t readers;
+    uint64_t taken;  // of them, Snapshot objects
     uint64_t since_ns;
   };
   struct Key {
@@ -155,6 +157,9 @@ class Versions {
   };
   using Table = std::map<Key, std::vector<KeptVersionPtr>, KeyLess>;
 
+  Result<uint64_t> RegisterAs(bool taken);
+  void UnregisterAs(uint64_t sequence, bool taken);
+  void ShowStatus(bool now);
   bool FindPending(uint64_t sequence) const;
   void AwaitBelow(uint64_t sequence) const;
   /// The largest registered number in [from, to), of those not expired; 0: none.
@@ -176,7 +181,8 @@ class Versions {
   std::vector<Registered> registered_;  // ascending; guarded by registry_mutex_
   // The same: of what is kept, all whose largest needing number this is.
   std::map<uint64_t, std::vector<std::pair<Table::iterator, uint64_t>>> attached_;
-  std::atomic<uint64_t> taken_{0};
+  uint64_t taken_ = 0;     // guarded by registry_mutex_
+  uint64_t shown_ns_ = 0;  // the same: when others were last told
   std::atomic<uint64_t> expired_below_{0};
   uint64_t expired_count_ = 0;  // guarded by registry_mutex_
 
