@@ -267,7 +267,7 @@ void Model::Step() {
   if (map_.size() >= config_.live_max) growing_ = false;
   if (map_.size() <= config_.live_max / 100) growing_ = true;
   const uint64_t dice = random_.Below(1000);
-  if (dice < 40) {
+  if (dice < 25) {
     StepMore();
   } else if (dice < 600) {
     const bool put = random_.Below(10) < (growing_ ? 9u : 2u);
