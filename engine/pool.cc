@@ -117,14 +117,18 @@ Status Pool::Impl::Drop(std::string_view name) {
   if (!store.ok()) return store.TakeStatus();
   Store::Impl& impl = StoreAccess::Of(**store);
   if (Status s = map->domain().CheckWritable(); !s.ok()) return s;
+  const auto check_alive = [&] {
+    if (impl.iterators + impl.pinned_values + impl.bulk_loaders == 0) return Status();
+    return Status(Code::kBusy,
+                  fmt::format("{}: store '{}' has iterators, pinned values or bulk loaders alive; "
+                              "destroy them first",
+                              map->path(), name));
+  };
+  const std::lock_guard gate_lock(impl.gate_mutex);
+  // Before anybody is turned away; and after that, when no more can come.
+  if (Status s = check_alive(); !s.ok()) return s;
   impl.tree.CloseGate(Tree::Gate::kDropped);
-  Status s;
-  if (impl.iterators + impl.pinned_values + impl.bulk_loaders > 0) {
-    s = Status(Code::kBusy,
-               fmt::format("{}: store '{}' has iterators, pinned values or bulk loaders alive; "
-                           "destroy them first",
-                           map->path(), name));
-  }
+  Status s = check_alive();
   if (s.ok()) s = graveyard.Bury(*info);
   if (!s.ok()) impl.tree.OpenGate();
   return s;

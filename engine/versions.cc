@@ -242,17 +242,18 @@ uint64_t Versions::NeededBy(uint64_t from, uint64_t to) const {
   return it->sequence >= floor ? it->sequence : 0;
 }
 
-void Versions::Retain(uint32_t object_id, std::span<const RecordView> records) {
+void Versions::Retain(uint32_t object_id, std::span<const RecordView> records, uint64_t filled_at) {
   std::lock_guard lock(registry_mutex_);
   for (size_t i = 1; i < records.size(); i++) {
     const RecordView& record = records[i];
     const RecordView& newer = records[i - 1];
     if (record.key != newer.key || record.type() != RecordType::kPut) continue;
     const uint64_t next = SequenceOf(newer.sequence_and_type);
-    const uint64_t needed_by = NeededBy(SequenceOf(record.sequence_and_type), next);
+    const uint64_t sequence = std::max(SequenceOf(record.sequence_and_type), filled_at);
+    const uint64_t needed_by = NeededBy(sequence, next);
     if (needed_by == 0) continue;
     try {
-      Keep(object_id, record, next, needed_by);
+      Keep(object_id, record, sequence, next, needed_by);
     } catch (const std::bad_alloc&) {
       while (expired_below_.load(std::memory_order_relaxed) <= needed_by) ExpireOldest();
     }
@@ -263,9 +264,8 @@ void Versions::Retain(uint32_t object_id, std::span<const RecordView> records) {
   if (taken_ > 0) ShowStatus(false);
 }
 
-void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,
+void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t sequence, uint64_t next,
                     uint64_t needed_by) {
-  const uint64_t sequence = SequenceOf(record.sequence_and_type);
   auto kept = std::make_shared<const KeptVersion>(
       KeptVersion{std::string(record.key), std::string(record.value), sequence, next});
   auto& attached = attached_[needed_by];

@@ -112,8 +112,9 @@ class Versions {
 
   /// True if a rewritten leaf must be asked for what to keep. REQUIRES: its latch is held.
   bool HasSnapshots() const;
-  /// Keeps what snapshots need of `records`: all of a latched leaf's, by key, newest first.
-  void Retain(uint32_t object_id, std::span<const RecordView> records);
+  /// Keeps what snapshots need of `records`: all of a latched leaf's, by key, newest first. Those
+  /// numbered below `filled_at` came true then.
+  void Retain(uint32_t object_id, std::span<const RecordView> records, uint64_t filled_at);
   /// The kept version of `key` at `sequence`; null if it was not there then.
   Result<KeptVersionPtr> Find(uint32_t object_id, std::string_view key, uint64_t sequence) const;
   /// All in [low, high) at `sequence`, in key order. No `high`: to the last key.
@@ -164,7 +165,8 @@ class Versions {
   void AwaitBelow(uint64_t sequence) const;
   /// The largest registered number in [from, to), of those not expired; 0: none.
   uint64_t NeededBy(uint64_t from, uint64_t to) const;
-  void Keep(uint32_t object_id, const RecordView& record, uint64_t next, uint64_t needed_by);
+  void Keep(uint32_t object_id, const RecordView& record, uint64_t sequence, uint64_t next,
+            uint64_t needed_by);
   bool LetGoSome(uint64_t sequence);
   void EraseVersion(Table::iterator at, uint64_t sequence);
   void ExpireOldest();
