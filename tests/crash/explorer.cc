@@ -103,6 +103,10 @@ Operations Script(unsigned script, const std::vector<Contents>& legal, Contents*
       operations.push_back(ElsewhereOp(PutOp(store, key, fmt::format("elsewhere {}", i))));
     }
     operations.push_back(by(DeleteOp(store, key)));
+    // In one leaf or several.
+    operations.push_back(
+        by(BatchOp({{store, "!", "batch"}, {store, key, "too"}, {store, "~", ""}})));
+    operations.push_back(WaitOp());
   }
   operations.push_back(CloseOp());
   return operations;
@@ -155,6 +159,7 @@ class Explorer {
       if (Status s = operation.run(*session); !s.ok()) return s;
       operation.effect(contents);
     }
+    if (Status s = session->pool->WaitForBackgroundWork(); !s.ok()) return s;
     const PageMap& map = PoolTestPeer::Map(*session->pool);
     *base =
         SparseImage::OfMapping(PoolTestPeer::Map(*session->pool).base(), OffsetOf(map.frames()));

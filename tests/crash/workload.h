@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,28 @@ Operation RenameStoreOp(std::string from, std::string to);
 Operation CreatePoolOp();
 Operation OpenOp();
 Operation CloseOp();
+
+/// One write of several; without a value a delete.
+struct KeyWrite {
+  std::string store;
+  std::string key;
+  std::optional<std::string> value;
+};
+
+Operation BatchOp(std::vector<KeyWrite> writes);
+/// Reads one key, which must be there, and writes.
+Operation TransactionOp(std::string read_store, std::string read_key, std::vector<KeyWrite> writes);
+Operation CompareAndSwapOp(std::string store, std::string key, std::optional<std::string> expected,
+                           std::optional<std::string> desired);
+/// Of so few keys that it is one batch.
+Operation DeleteRangeOp(std::string store, std::string begin, std::string end);
+Operation DropStoreOp(std::string store);
+Operation BulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
+Operation GiveUpBulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
+/// Until the background work is done.
+Operation WaitOp();
+/// Leaves this mount no two free frames that are neighbours. Changes nothing on the medium.
+Operation FragmentOp();
 
 using Operations = std::vector<Operation>;
 Operations operator+(Operations a, const Operations& b);
