@@ -142,11 +142,27 @@ const std::vector<KeyWrite> kInTwoStores = {{kStore, SmallKey(1), std::nullopt},
                                             {"t", "key", "new"},
                                             {"t", "new", "in t"}};
 
-// The list of its stores lies in many runs of one frame.
-Workload BatchInManyChunks() {
-  return Growing(&Statistics::batches,
-                 OneStore() + Puts(400, SmallKey, 60) + Operations{FragmentOp()},
-                 Batches(Writes(0, 400, 10, 400)));
+// Stores whose only leaves have room for much.
+Operations NewStores(int n) {
+  Operations operations;
+  for (int i = 0; i < n; i++) {
+    operations.push_back(CreateStoreOp(fmt::format("store{}", i)));
+    operations.push_back(PutOp(fmt::format("store{}", i), "key", "old"));
+  }
+  return operations;
+}
+
+// A batch with a list of stores that is longer than a lane.
+Operations LongBatch(int stores) {
+  std::vector<KeyWrite> writes;
+  for (int i = 0; i < stores; i++) {
+    const std::string store = fmt::format("store{}", i);
+    writes.push_back({store, "key", std::nullopt});
+    for (int k = 0; k < 4; k++) {
+      writes.push_back({store, SmallKey(k), std::string(600, static_cast<char>('a' + k))});
+    }
+  }
+  return Batches(std::move(writes));
 }
 
 // Small leaves; beside them a store that stays.
@@ -280,8 +296,9 @@ const Maker kMakers[] = {
     {"batch_leaves", [](P) { return Simple(Small(), Batches(Writes(0, 200, 45, 10))); }},
     {"batch_makes_room",
      [](P) { return Growing(&S::splits, Small(), Batches(Writes(20, 80, 2, 110))); }},
-    {"batch_chunk", [](P) { return Simple(Small(), Batches(Writes(0, 200, 15, 400))); }},
-    {"batch_chunks", [](P) { return BatchInManyChunks(); }},
+    {"batch_chunk", [](P) { return Simple(NewStores(2), LongBatch(2)); }},
+    {"batch_chunks",
+     [](P) { return Simple(NewStores(5) + Operations{FragmentOp()}, LongBatch(5)); }},
     {"batch_deletes",
      [](P) { return Growing(&S::merges, Small(), Batches(Writes(30, 110, 1, std::nullopt))); }},
     {"transaction",
