@@ -112,6 +112,12 @@ Operations Script(unsigned script, const std::vector<Contents>& legal, Contents*
   return operations;
 }
 
+size_t TimesMet(const Recording& recording, const std::string& id) {
+  return static_cast<size_t>(std::count_if(
+      recording.events.begin(), recording.events.end(),
+      [&](const PersistEvent& event) { return event.step != nullptr && event.step->id == id; }));
+}
+
 class Explorer {
  public:
   Explorer(const Workload& workload, Granularity granularity, const std::string& directory,
@@ -134,11 +140,13 @@ class Explorer {
     const Recording recording = Record(session, workload_.threads, {contents}, options_.leave_out);
     result_.left_out += recording.left_out;
     const bool grew = workload_.must_grow == nullptr || Grown(session) > before;
+    const bool met = workload_.must_meet == nullptr ||
+                     TimesMet(recording, workload_.must_meet) >= workload_.must_meet_times;
     if (session.pool != nullptr) (void)session.Close();
     unlink(work_path_.c_str());
     if (!recording.failure.ok()) {
       Fail("record", recording.failure.ToString());
-    } else if (!grew) {
+    } else if (!grew || !met) {
       Fail("record", "the workload does not do what its name says");
     } else {
       ExploreFirstLevel(recording, base);

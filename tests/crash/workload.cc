@@ -165,6 +165,14 @@ Operations LongBatch(int stores) {
   return Batches(std::move(writes));
 }
 
+// In chunks, one after the other.
+Workload BatchInChunks(int stores, Operations before, size_t chunks) {
+  Workload workload = Simple(NewStores(stores) + before, LongBatch(stores));
+  workload.must_meet = "batch.1";
+  workload.must_meet_times = chunks;
+  return workload;
+}
+
 // Small leaves; beside them a store that stays.
 Operations Leaves(int n, std::string (*key)(int), size_t value_bytes) {
   return Other() + OneStore() +
@@ -296,9 +304,8 @@ const Maker kMakers[] = {
     {"batch_leaves", [](P) { return Simple(Small(), Batches(Writes(0, 200, 45, 10))); }},
     {"batch_makes_room",
      [](P) { return Growing(&S::splits, Small(), Batches(Writes(20, 80, 2, 110))); }},
-    {"batch_chunk", [](P) { return Simple(NewStores(2), LongBatch(2)); }},
-    {"batch_chunks",
-     [](P) { return Simple(NewStores(5) + Operations{FragmentOp()}, LongBatch(5)); }},
+    {"batch_chunk", [](P) { return BatchInChunks(2, {}, 1); }},
+    {"batch_chunks", [](P) { return BatchInChunks(5, {FragmentOp()}, 3); }},
     {"batch_deletes",
      [](P) { return Growing(&S::merges, Small(), Batches(Writes(30, 110, 1, std::nullopt))); }},
     {"transaction",

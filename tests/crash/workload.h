@@ -77,6 +77,9 @@ struct Workload {
   std::vector<Operations> threads;
   /// Must have grown meanwhile (the workload does what its name says), if set.
   Counter64 must_grow = nullptr;
+  /// Must be come to so many times, if set.
+  const char* must_meet = nullptr;
+  size_t must_meet_times = 1;
   bool with_pool = true;
 };
 
