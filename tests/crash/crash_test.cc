@@ -2,8 +2,8 @@
 // happens by half, nothing leaks, and the pool goes on.
 //
 //   TUFF_CRASH_SEED=n        other samples
-//   TUFF_CRASH_PERCENT=n     of the moments; from 100, more images of each; beyond, more second
-//   levels TUFF_CRASH_REPLAY=name   one image, by the name that a failure of the same build gave
+//   TUFF_CRASH_PERCENT=n     of the moments; from 100 on more images of each
+//   TUFF_CRASH_REPLAY=name   one image, by the name that a failure of the same build gave
 //                            (workloads of two threads do not repeat themselves exactly)
 #include <fmt/format.h>
 
@@ -16,7 +16,8 @@ namespace {
 
 constexpr unsigned kUsualPercent = 7;
 constexpr unsigned kSanitizedPercent = 2;
-constexpr unsigned kUsualImages = 90;  // of one moment; what is tried in full has 300
+constexpr unsigned kUsualImages = 90;  // of one moment
+constexpr unsigned kUsualRoots = 4;    // of the second level
 
 // An image of it takes several times as long as others; drop_tall does the same under PAGE.
 constexpr std::string_view kLong = "drop_large";
@@ -95,7 +96,10 @@ TEST_P(CrashTest, EveryImageIsSound) {
   const auto percent = static_cast<unsigned>(
       EnvNumber("TUFF_CRASH_PERCENT", kSanitized ? kSanitizedPercent : kUsualPercent));
   options.moments_percent = percent;
-  if (percent < 100) options.images_per_moment = std::min(options.images_per_moment, kUsualImages);
+  if (percent < 100) {
+    options.images_per_moment = std::min(options.images_per_moment, kUsualImages);
+    options.second_roots = std::min(options.second_roots, kUsualRoots);
+  }
   options.second_roots = std::max(options.second_roots, options.second_roots * percent / 100);
   options.replay = Replay();
   if (!options.replay.empty()) {

@@ -52,7 +52,7 @@ class Writer {
   void WriteForever() {
     for (;;) {
       const uint64_t what = random_.Below(128);
-      Status s = what < 12 ? PutBatch(what < 3) : what < 15 ? StepBulk() : WriteKey(what < 30);
+      Status s = what < 12 ? PutBatch(what < 3) : what < 18 ? StepBulk() : WriteKey(what < 34);
       if (s.ok()) s = LookBack();
       if (s.ok()) continue;
       fmt::print(stderr, "writer: {}\n", s.ToString());
