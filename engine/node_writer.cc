@@ -249,7 +249,10 @@ NodePlan PlanLeafForGroup(std::span<const RecordView> records, std::string_view 
       return plan;
     }
     if (spare > kFrameSize << order) continue;
-    if (SplitForGroup(order, records, low, high, group, spare, &plan)) return plan;
+    // All old records may go to one side: they fill a largest node but for what it keeps free
+    // anyway.
+    const size_t kept = order < kNodeOrderMax ? spare : ShrinkRoom(longest_key, 1);
+    if (SplitForGroup(order, records, low, high, group, kept, &plan)) return plan;
   }
   return NodePlan();
 }

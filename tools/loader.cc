@@ -52,16 +52,27 @@ Status Loader::LoadSection(const std::string& database) {
   Result<Store*> store = pool_->OpenOrCreateStore(*name);
   if (!store.ok()) return AtLine(store.TakeStatus());
   stores_.push_back({*name});
+  StoreWriter writer(pool_, *store);
+  Status status = options_.bulk ? writer.TryBulk() : Status();
+  if (status.ok()) status = LoadRecords(&writer);
+  // Whatever ended it: what came before is as good as if the input had ended there.
+  Status flushed = writer.Flush();
+  for (StoreCount* count : {&stores_.back(), &total_}) {
+    count->records += writer.written().records;
+    count->bytes += writer.written().bytes;
+    count->bulk_records += writer.bulk().records;
+  }
+  if (!status.ok()) return status;
+  return flushed.ok() ? Status() : AtLine(std::move(flushed));
+}
+
+Status Loader::LoadRecords(StoreWriter* writer) {
   for (;;) {
     Result<bool> more = reader_->NextRecord(&key_, &value_);
     if (!more.ok()) return more.TakeStatus();
     if (!*more) return {};
-    if (Status s = (*store)->Put(key_, value_); !s.ok()) return AtLine(std::move(s));
-    for (StoreCount* count : {&stores_.back(), &total_}) {
-      ++count->records;
-      count->bytes += key_.size() + value_.size();
-    }
-    stopped_ = !keep_on_(total_);
+    if (Status s = writer->Put(key_, value_); !s.ok()) return AtLine(std::move(s));
+    stopped_ = !keep_on_(++records_read_);
     if (stopped_) return {};
   }
 }

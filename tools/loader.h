@@ -1,5 +1,5 @@
-// Loader: puts the records of a RecordReader into the stores of a pool, one durable put each, and
-// keeps count of how far it got.
+// Loader: writes the records of a RecordReader into the stores of a pool, by a StoreWriter for each
+// section, and keeps count of how far it got.
 // Ownership: borrows everything it is given.
 // Thread-safety: none.
 #pragma once
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tools/record_reader.h"
+#include "tools/store_writer.h"
 #include "tuff/pool.h"
 #include "tuff/status.h"
 
@@ -23,20 +24,24 @@ class Loader {
     std::optional<std::string> store;
     /// Take the section of this name only and read past the others.
     std::optional<std::string> database;
+    /// Whether empty stores may be filled by a bulk load.
+    bool bulk = true;
   };
   struct StoreCount {
     std::string store;
     uint64_t records = 0;
-    uint64_t bytes = 0;  // keys and values
+    uint64_t bytes = 0;         // keys and values
+    uint64_t bulk_records = 0;  // how many of the records came in bulk
   };
-  /// Called after each record; false ends the load.
-  using KeepOn = std::function<bool(const StoreCount& total)>;
+  /// Called after each record with the number of those read so far; false ends the load.
+  using KeepOn = std::function<bool(uint64_t records)>;
 
   Loader(Pool* pool, RecordReader* reader, Options options, KeepOn keep_on);
 
   /// To the end of the input, or until told to stop. Errors: the reader's, the store's (with the
   /// line), InvalidArgument (several sections for one store, or one without a name for many),
-  /// NotFound (no section of the name wanted). What was put before an error stays.
+  /// NotFound (no section of the name wanted). What was read before an error is written, unless
+  /// writing is what failed; the counts say what is in the stores.
   Status Run();
 
   const std::vector<StoreCount>& stores() const { return stores_; }
@@ -47,6 +52,7 @@ class Loader {
 
  private:
   Status LoadSection(const std::string& database);
+  Status LoadRecords(StoreWriter* writer);
   Status SkipSection();
   Result<std::string> StoreFor(const std::string& database);
   Status AtLine(Status status) const;
@@ -57,6 +63,7 @@ class Loader {
   const KeepOn keep_on_;
   std::vector<StoreCount> stores_;
   StoreCount total_{"total"};
+  uint64_t records_read_ = 0;
   bool stopped_ = false;
   std::string key_;
   std::string value_;

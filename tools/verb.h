@@ -47,5 +47,9 @@ std::unique_ptr<Verb> MakeLoadVerb();
 std::unique_ptr<Verb> MakeDumpVerb();
 std::unique_ptr<Verb> MakeStoresVerb();
 std::unique_ptr<Verb> MakeRenameVerb();
+std::unique_ptr<Verb> MakeBatchVerb();
+std::unique_ptr<Verb> MakeCountVerb();
+std::unique_ptr<Verb> MakeDropVerb();
+std::unique_ptr<Verb> MakeStatsVerb();
 
 }  // namespace tuff::tools

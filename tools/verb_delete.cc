@@ -1,6 +1,8 @@
-// tuff delete: removes a key.
+// tuff delete: removes a key, or a range of keys.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <string>
 
 #include "tools/escape.h"
@@ -11,47 +13,118 @@
 namespace tuff::tools {
 namespace {
 
+/// The first key above all that begin with `prefix`; nothing if there is none.
+std::optional<std::string> EndOfPrefix(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (prefix.empty()) return std::nullopt;
+  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+std::string FormatKeys(uint64_t keys) {
+  return fmt::format("{} key{}", keys, keys == 1 ? "" : "s");
+}
+
 class DeleteVerb : public Verb {
  public:
   void Declare(Command* command) override;
   Outcome Run(const Context& context) override;
 
  private:
+  Status CheckArguments();
   Status Delete(Pool* pool);
+  Status DeleteRange(Store* store);
 
   PoolArguments pool_;
   std::string store_;
-  std::string key_;
+  std::optional<std::string> key_;
+  std::optional<std::string> from_;
+  std::optional<std::string> to_;
+  std::optional<std::string> prefix_;
+  bool all_ = false;
+  bool verbose_ = false;
   bool escaped_ = false;
+  uint64_t deleted_ = 0;
 };
 
 void DeleteVerb::Declare(Command* command) {
   command->Usage("POOL STORE KEY [OPTIONS]");
+  command->Usage("POOL STORE [--prefix BYTES] [--from KEY] [--to KEY] [--all] [-v] [OPTIONS]");
   command->AddExample("tuff delete /mnt/pmem/pool users ada", "remove a key");
   command->AddExample("tuff delete /mnt/pmem/pool users --escaped 'a\\tb'", "a key with a TAB");
+  command->AddExample("tuff delete /mnt/pmem/pool users --prefix ad --verbose",
+                      "all keys that begin with ad, and say how many there were");
+  command->AddExample("tuff delete /mnt/pmem/pool log --to 2026-01", "all keys below this one");
   command->About(
       "Removes KEY and its value; when this returns, that is durable. Exit code 1 if there is no "
       "such key, store or pool.");
+  command->About(
+      "With bounds instead of KEY, removes every key between them, be there one or none. That is "
+      "done by batches: what ends it early may leave a part done. (To remove a whole store at "
+      "once, "
+      "use drop.)");
   DeclarePool(command, &pool_);
   command->Required("STORE", &store_);
-  command->Required("KEY", &key_);
+  command->Optional("KEY", &key_);
+  command->Value("--from", "KEY", TextSetter(&from_), "No keys below this one.");
+  command->Value("--to", "KEY", TextSetter(&to_), "Only keys below this one.");
+  command->Value("--prefix", "BYTES", TextSetter(&prefix_), "Only keys that begin so.");
+  command->Flag("--all", &all_, "Every key; needed where the bounds exclude none.");
+  command->Flag("-v,--verbose", &verbose_, "Say how many keys were removed.");
   DeclareEscaped(command, &escaped_);
   DeclareOpenOptions(command, &pool_);
+}
+
+Status DeleteVerb::CheckArguments() {
+  const bool range = from_ || to_ || prefix_ || all_;
+  const char* problem = nullptr;
+  if (key_ && range) problem = "KEY and bounds exclude each other";
+  if (!key_ && !range) problem = "KEY is missing";
+  // Most likely a script's variable that is not set.
+  if (!key_ && range && !all_ && !to_ && from_.value_or("").empty() &&
+      prefix_.value_or("").empty()) {
+    problem = "these bounds exclude no key; --all says that this is meant";
+  }
+  if (problem != nullptr) {
+    return {Code::kInvalidArgument, fmt::format("{}; see 'tuff delete --help'", problem)};
+  }
+  if (Status s = DecodeWord(escaped_, "KEY", &key_); !s.ok()) return s;
+  if (Status s = DecodeWord(escaped_, "--from", &from_); !s.ok()) return s;
+  if (Status s = DecodeWord(escaped_, "--to", &to_); !s.ok()) return s;
+  return DecodeWord(escaped_, "--prefix", &prefix_);
+}
+
+Status DeleteVerb::DeleteRange(Store* store) {
+  const std::string begin = std::max(from_.value_or(""), prefix_.value_or(""));
+  std::optional<std::string> end = EndOfPrefix(prefix_.value_or(""));
+  if (to_ && (!end || *to_ < *end)) end = to_;
+  if (end && *end <= begin) return {};
+  return store->DeleteRange(begin, end, &deleted_);
 }
 
 Status DeleteVerb::Delete(Pool* pool) {
   Result<Store*> store = pool->OpenStore(store_);
   if (!store.ok()) return store.TakeStatus();
-  Status status = (*store)->Delete(key_);
-  if (!status.IsNotFound()) return status;
-  return {Code::kNotFound, fmt::format("no key {} in store {}", Quoted(key_), Quoted(store_))};
+  if (!key_) return DeleteRange(*store);
+  Status status = (*store)->Delete(*key_);
+  if (!status.IsNotFound()) {
+    deleted_ = 1;
+    return status;
+  }
+  return {Code::kNotFound, fmt::format("no key {} in store {}", Quoted(*key_), Quoted(store_))};
 }
 
 Outcome DeleteVerb::Run(const Context& context) {
-  if (Status s = DecodeWord(escaped_, "KEY", &key_); !s.ok()) return s;
+  if (Status s = CheckArguments(); !s.ok()) return s;
   Result<std::unique_ptr<Pool>> pool = OpenToWrite(pool_, context.console);
   if (!pool.ok()) return pool.status();
-  return CloseAfter(pool->get(), InPool(pool_, Delete(pool->get())));
+  Status status = CloseAfter(pool->get(), InPool(pool_, Delete(pool->get())));
+  if (!status.ok() && !key_ && deleted_ > 0) {
+    return {ExitCodeOf(status.code()),
+            fmt::format("{}; {} removed before that", status.message(), FormatKeys(deleted_))};
+  }
+  if (status.ok() && verbose_) context.output->Write(FormatKeys(deleted_) + '\n');
+  return status;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ std::string_view MemmapName(MemmapPlace place) {
   return place == MemmapPlace::kPool ? "pool" : "dram";
 }
 
-std::string Text(const PoolInfo& info) {
+std::string Text(const PoolInfo& info, const Statistics& done) {
   std::string out;
   const auto row = [&out](std::string_view name, std::string_view value) {
     out += fmt::format("{:<12} {}\n", name, value);
@@ -27,6 +27,11 @@ std::string Text(const PoolInfo& info) {
   row("closed", info.was_clean
                     ? "cleanly"
                     : "not cleanly; recovered in memory for this reading, the file is unchanged");
+  if (!info.was_clean) {
+    row("recovery",
+        fmt::format("changes of structure finished or undone: {}, batches completed: {}",
+                    done.lanes_recovered, done.batches_replayed));
+  }
   row("crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
   row("mounts", fmt::format("{}", info.mount_count));
   row("granularity", fmt::format("{} (the medium has {})", GranularityName(info.granularity),
@@ -40,7 +45,7 @@ std::string Text(const PoolInfo& info) {
   return out;
 }
 
-std::string Json(const PoolInfo& info) {
+std::string Json(const PoolInfo& info, const Statistics& done) {
   JsonObject json;
   json.SetBytes("path", info.path);
   json.SetBytes("uuid", info.uuid);
@@ -52,6 +57,8 @@ std::string Json(const PoolInfo& info) {
   json.SetBool("read_only", info.read_only);
   json.SetBool("was_clean", info.was_clean);
   json.SetBool("recovered_in_memory", info.recovered_in_memory);
+  json.SetNumber("lanes_recovered", done.lanes_recovered);
+  json.SetNumber("batches_replayed", done.batches_replayed);
   json.SetBool("crashed_since_scrub", info.crashed_since_scrub);
   json.SetBool("ever_forced", info.ever_forced);
   json.SetBytes("granularity", GranularityName(info.granularity));
@@ -89,7 +96,8 @@ Outcome InfoVerb::Run(const Context& context) {
   Result<std::unique_ptr<Pool>> pool = OpenToRead(pool_, context.console);
   if (!pool.ok()) return pool.status();
   const PoolInfo info = (*pool)->GetInfo();
-  context.output->Write(json_ ? Json(info) : Text(info));
+  const Statistics done = (*pool)->GetStatistics();  // by opening it
+  context.output->Write(json_ ? Json(info, done) : Text(info, done));
   return CloseAfter(pool->get(), {});
 }
 

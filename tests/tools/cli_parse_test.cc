@@ -148,7 +148,8 @@ TEST(ExitCode, IsFixedForEveryCode) {
       {Code::kExists, 2},  {Code::kTooLarge, 2},   {Code::kNotSupported, 2},
       {Code::kLocked, 3},  {Code::kBusy, 3},       {Code::kCorruption, 4},
       {Code::kNoSpace, 5}, {Code::kPermission, 6}, {Code::kReadOnly, 6},
-      {Code::kIo, 7},      {Code::kNoMemory, 7},
+      {Code::kIo, 7},      {Code::kNoMemory, 7},   {Code::kConflict, 3},
+      {Code::kExpired, 3},
   };
   for (const auto& [code, exit_code] : kCodes) EXPECT_EQ(ExitCodeOf(code), exit_code);
 }

@@ -4,64 +4,11 @@
 #
 # usage: cli_test.sh TUFF
 # exit: 0 all passed; 1 something failed; 77 all passed, but a part was skipped (it says which).
-#
-# Each check prints a line only if it fails. Nothing here waits for a fixed time.
-set -u
-export LC_ALL=C TERM=xterm
-# The program must behave the same under a parent that ignores these.
-ignore_nothing=(env --default-signal=INT --default-signal=TERM)
-# For large loads whose durability is not the point: spares a sync per record (and warns).
-fast=--granularity=byte
-
-[ $# -eq 1 ] && [ -x "$1" ] || { echo "usage: $0 TUFF" >&2; exit 2; }
-tuff=$(realpath "$1")
-dir=$(mktemp -d "${TMPDIR:-/tmp}/tuff_cli_test.XXXXXX") || exit 1
-children=()
-cleanup() {
-  for pid in ${children[@]+"${children[@]}"}; do kill -9 "$pid" 2>/dev/null; done
-  rm -rf "$dir"
-}
-trap cleanup EXIT
-cd "$dir" || exit 1
-shopt -s lastpipe  # so that a check at the end of a pipeline counts
-
-failures=0
-checks=0
-skipped=0
-fail() {
-  failures=$((failures + 1))
-  echo "FAIL (line ${BASH_LINENO[-2]}): $*"
-  echo "  exit $rc; stdout: $(head -c 300 out); stderr: $(head -c 300 err)"
-}
-skip() { skipped=$((skipped + 1)); echo "SKIP: $*"; }
-
-# run WORDS...: the program with standard input from the caller; sets rc, fills out and err.
-run() { "$tuff" "$@" >out 2>err; rc=$?; }
-code() { checks=$((checks + 1)); [ "$rc" -eq "$1" ] || fail "exit $rc, expected $1"; }
-out_is() { checks=$((checks + 1)); [ "$(cat out; echo .)" = "$1." ] || fail "stdout is not: $1"; }
-out_has() { checks=$((checks + 1)); grep -qE -- "$1" out || fail "stdout lacks: $1"; }
-quiet() { checks=$((checks + 1)); [ ! -s err ] || fail "stderr is not empty"; }
-# One line, beginning "tuff VERB: ", that matches.
-error() {
-  checks=$((checks + 1))
-  [ "$(wc -l <err)" -eq 1 ] || fail "stderr is not one line"
-  grep -qE '^tuff( [a-z]+)?: ' err || fail "stderr does not begin with tuff VERB:"
-  grep -qE -- "$1" err || fail "stderr lacks: $1"
-}
-ok() { run "$@"; code 0; quiet; }
-is_clean() { ok info "$1" --json; out_has '"was_clean":true'; }
-# until_true COMMAND...: tries for half a minute.
-until_true() {
-  local end=$((SECONDS + 30))
-  until "$@"; do
-    [ $SECONDS -lt $end ] || { rc=-1; fail "waited in vain for: $*"; return 1; }
-    sleep 0.02
-  done
-}
-locked() { { "$tuff" info "$1"; } >/dev/null 2>&1; [ $? -eq 3 ]; }
+# shellcheck disable=SC2154  # what cli_harness.sh sets
+source "$(dirname "$0")/cli_harness.sh" "$@"
 
 echo "--- help and version"
-verbs="create info stores rename put get delete scan load dump"
+verbs="create info stats stores rename drop put get delete batch scan count load dump"
 ok --version; out_has '^tuff [0-9]+\.[0-9]+\.[0-9]+$'
 ok --help; cp out help
 [ "$(head -1 out)" = "usage:" ] || fail "help does not begin with usage"
@@ -134,7 +81,6 @@ run get pool users a b; code 2; error '"b" is one argument too many'
 
 echo "--- scan"
 for key in a ab abc b c; do ok put pool scan $key "$key$key"; done
-t=$'\t' n=$'\n'
 ok scan pool scan; out_is "a${t}aa${n}ab${t}abab${n}abc${t}abcabc${n}b${t}bb${n}c${t}cc$n"
 ok scan pool scan --reverse --limit 2; out_is "c${t}cc${n}b${t}bb$n"
 ok scan pool scan --from ab --to b; out_is "ab${t}abab${n}abc${t}abcabc$n"
@@ -191,7 +137,7 @@ ok dump pool p1 --mapsize 0; ! grep -q mapsize out || fail "--mapsize 0 writes m
 ok scan pool odd; cp out odd.tsv
 ok load pool odd2 odd.tsv --format=tsv; ok scan pool odd2; cmp -s out odd.tsv || fail "tsv both ways"
 ok load pool --json l1 d1
-out_has '^\{"complete":true,"records":2,"bytes":4,"seconds":[0-9.e-]+,"stores":\[\{"store":"l1","records":2,"bytes":4\}\]\}$'
+out_has '^\{"complete":true,"records":2,"bytes":4,"bulk_records":0,"seconds":[0-9.e-]+,"stores":\[\{"store":"l1","records":2,"bytes":4,"bulk_records":0\}\]\}$'
 ok load pool none --format tsv </dev/null; ok stores pool; out_has '^none$'
 { dump_of print; printf 'DATA=END\n'; } | { run load pool none2; code 0; }
 ok stores pool; out_has '^none2$'
@@ -323,9 +269,10 @@ cat <&9 >rest; exec 9<&-; wait "$reader"; rc=$?; code 0
 { echo "$line"; cat rest; } | cmp -s - many.tsv || fail "the slow scan"
 
 echo "--- signals"
-# begin_load STORE: starts a load that has read at least 64 KiB of records and waits for more.
+# begin_load STORE [WORDS...]: starts a load that has read at least 128 KiB of records, more than a
+# batch, and waits for more.
 begin_load() {
-  "${ignore_nothing[@]}" "$tuff" load pool "$1" fifo --format=tsv >out 2>err &
+  "${ignore_nothing[@]}" "$tuff" load pool "$1" fifo --format=tsv "${@:2}" >out 2>err &
   loader=$!; children+=("$loader"); exec 9>fifo
   head -c 200000 many.tsv >&9
 }
@@ -348,21 +295,23 @@ kill -INT "$loader"; printf 'k\tv\n' >&9; exec 9>&-; wait "$loader"; rc=$?; code
 ok get pool ign k; out_is v
 
 echo "--- a pool that was not closed cleanly"
-begin_load killed; kill -9 "$loader"; wait "$loader" 2>/dev/null; exec 9>&-
+begin_load killed --no-bulk; kill -9 "$loader"; wait "$loader" 2>/dev/null; exec 9>&-
 # Who only reads leaves it so, however often, and needs no permission to write.
 before=$(sha256sum pool; stat -c %y pool)
 unclean='warning: pool: was not closed cleanly; recovered in memory .*, the file is unchanged'
 run get pool killed 00000; code 0; error "$unclean"; out_has '0{100}'
 run scan pool killed; code 0; error "$unclean"; cp out killed.tsv
-[ "$(wc -l <out)" -ge 100 ] || fail "only $(wc -l <out) records were loaded"
+[ "$(wc -l <out)" -ge 1000 ] || fail "only $(wc -l <out) records were loaded"
 cmp -s out <(head -"$(wc -l <out)" many.tsv) || fail "killed: wrong records"
 run dump pool killed; code 0; error "$unclean"
 run stores pool --read-only; code 0; error "$unclean"; out_has '^killed$'
 chmod 400 pool
 for i in 1 2; do
   run info pool; code 0; error "$unclean"; out_has '^closed +not cleanly; recovered in memory'
+  out_has '^recovery +changes of structure .*: [0-9]+, batches completed: [0-9]+$'
 done
 run info pool --json; code 0; out_has '"was_clean":false,"recovered_in_memory":true,'
+out_has '"lanes_recovered":[0-9]+,"batches_replayed":[0-9]+,"crashed'
 out_has '"read_only":true,'; out_has '"crashed_since_scrub":true,'
 chmod 600 pool
 [ "$(sha256sum pool; stat -c %y pool)" = "$before" ] || fail "reading has changed the file"
@@ -374,7 +323,7 @@ is_clean pool; out_has '"recovered_in_memory":false,'; ok info pool --read-only
 for i in {100..450}; do
   printf 'VERSION=3\nformat=print\ndatabase=%s%0240d\nHEADER=END\nDATA=END\n' "$i" 0
 done | { run load pool --all; code 0; }
-begin_load killed; kill -9 "$loader"; wait "$loader" 2>/dev/null; exec 9>&-
+begin_load killed --no-bulk; kill -9 "$loader"; wait "$loader" 2>/dev/null; exec 9>&-
 # Recovering opens the pool for writing: its descriptor must not be that of standard output.
 cp pool unclean; "$tuff" load unclean l1 d1 >&- 2>err; rc=$?; code 7; ok scan unclean many
 cp pool unclean; "$tuff" stores unclean >&- 2>err; rc=$?; code 7
@@ -452,6 +401,4 @@ else
   skip "there is no util-linux script; the progress line is not tried"
 fi
 
-echo "$checks checks, $failures failed, $skipped parts skipped"
-[ $failures -eq 0 ] || exit 1
-[ $skipped -eq 0 ] || exit 77
+finish
