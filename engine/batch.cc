@@ -62,14 +62,29 @@ size_t BatchWriter::EndOfLeaf(const NodeView& node, size_t first) const {
   return last;
 }
 
+// Starts fetching what the next ops of one tree need; returns the first op that it has left out.
+size_t BatchWriter::Prefetch(size_t first) {
+  std::array<std::string_view, Tree::kInterleaved> keys;
+  size_t n = 0;
+  while (n < keys.size() && first + n < ops_.size() && ops_[first + n].tree == ops_[first].tree) {
+    keys[n] = ops_[first + n].key;
+    n++;
+  }
+  if (n > 1) ops_[first].tree->PrefetchForWrites(std::span(keys).first(n));
+  return first + n;
+}
+
 Status BatchWriter::LatchAll(LaneHold* lane) {
   held_.reserve(ops_.size());  // noting a latch must not fail
+  size_t prefetched = 0;
   for (size_t i = 0; i < ops_.size();) {
+    if (i >= prefetched) prefetched = Prefetch(i);
     NodeView node;
-    if (Status s = ops_[i].tree->LatchLeaf(ops_[i].key, lane, &node); !s.ok()) return s;
+    Status s = ops_[i].tree->LatchLeaf(ops_[i].key, lane, &node, !held_.empty());
+    if (!s.ok()) return s;
     const Held held{ops_[i].tree, node, i, EndOfLeaf(node, i)};
     bool had_room = false;
-    if (Status s = MakeRoom(held, lane, &had_room); !s.ok()) return s;
+    if (s = MakeRoom(held, lane, &had_room); !s.ok()) return s;
     if (!had_room) continue;  // the leaf has been replaced: latch what is there now
     held_.push_back(held);
     i = held.last;

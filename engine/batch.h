@@ -52,6 +52,7 @@ class BatchWriter {
   };
 
   Status Attempt(LaneHold* lane);
+  size_t Prefetch(size_t first);
   Status LatchAll(LaneHold* lane);
   Status MakeRoom(const Held& held, LaneHold* lane, bool* had_room);
   size_t EndOfLeaf(const NodeView& node, size_t first) const;

@@ -21,9 +21,22 @@ std::vector<ChildEntry> Entries(const auto& children) {
   return entries;
 }
 
-bool FitsOneNode(std::span<const ChildEntry> children, std::string_view low,
-                 std::optional<std::string_view> high) {
-  return children.size() <= kLeavesPerStep && PlanInner(children, low, high).parts.size() == 1;
+// Wherever the node will end: that decides what prefix its separators share, and how long its high
+// fence is.
+bool FitsOneNode(std::span<const ChildEntry> children, std::string_view low) {
+  return children.size() <= kLeavesPerStep &&
+         PlanInner(children, low, std::nullopt).parts.size() == 1 &&
+         InnerBytes(children, low, std::nullopt) + Pad8(kKeySizeMax) <= kNodeBytesMax;
+}
+
+// REQUIRES: FitsOneNode.
+unsigned OrderOfOneNode(std::span<const ChildEntry> children, std::string_view low,
+                        std::optional<std::string_view> high) {
+  unsigned order = PlanInner(children, low, high).parts[0].order;  // perhaps of two
+  const size_t bytes = InnerBytes(children, low, high);
+  while (bytes > kFrameSize << order) order++;
+  assert(order <= kNodeOrderMax);
+  return order;
 }
 
 }  // namespace
@@ -162,7 +175,7 @@ Status BulkLoader::Impl::CloseLeaf(std::optional<std::string_view> high) {
 bool BulkLoader::Impl::ParentIsFullWith(std::string_view low) const {
   auto entries = Entries(leaves_);
   entries.push_back({low, 0});
-  return !FitsOneNode(entries, leaves_[0].low, low);
+  return !FitsOneNode(entries, leaves_[0].low);
 }
 
 // Writes the level-1 node over the leaves since the last one, and links it: one step.
@@ -172,7 +185,7 @@ Status BulkLoader::Impl::CloseParent(std::optional<std::string_view> high) {
   id.level = 1;
   id.low = leaves_[0].low;
   id.high = high;
-  id.order = PlanInner(entries, id.low, high).parts[0].order;
+  id.order = OrderOfOneNode(entries, id.low, high);
   NewNode* node = nullptr;
   if (Status s = NewFrames(&id, &node); !s.ok()) return s;
   WriteInner(node->bytes.get(), id, entries, map_.hash_seed());
@@ -201,7 +214,7 @@ Status BulkLoader::Impl::WriteEdge(unsigned level, std::optional<std::string_vie
   id.level = level;
   id.low = edge.low;
   id.high = high;
-  id.order = PlanInner(entries, id.low, high).parts[0].order;
+  id.order = OrderOfOneNode(entries, id.low, high);
   NewNode* node = nullptr;
   if (Status s = NewFrames(&id, &node); !s.ok()) return s;
   WriteInner(node->bytes.get(), id, entries, map_.hash_seed());
@@ -236,7 +249,7 @@ Status BulkLoader::Impl::Link(unsigned level, Child child) {
   const bool has_parent = edges_.size() > level + 2 && !edges_[level + 2].children.empty();
   auto entries = Entries(parent.children);
   entries.push_back({child.low, child.word});
-  if (FitsOneNode(entries, parent.low, std::nullopt)) {
+  if (FitsOneNode(entries, parent.low)) {
     parent.children.push_back(std::move(child));
     if (Status s = WriteEdge(level + 1, std::nullopt); !s.ok()) return s;
     if (has_parent) edges_[level + 2].children.back().word = parent.word;
@@ -299,6 +312,7 @@ Status BulkLoader::Impl::Finish() {
   if (records_ == 0) return Status();
   map_.domain().AdmitThread();
   if (Status s = CloseAll(); !s.ok()) return s;
+  const std::lock_guard gate_lock(store_.gate_mutex);
   store_.tree.CloseGate(Tree::Gate::kFrozen);
   Status s = SwapRoots();
   store_.tree.OpenGate();
@@ -307,6 +321,26 @@ Status BulkLoader::Impl::Finish() {
     map_.counters().Add(Counter::kBulkRecords, records_);
   }
   return s;
+}
+
+// What was deleted from the store may still be a snapshot's, and lie in its leaves.
+Status BulkLoader::Impl::RetainForSnapshots() {
+  if (!store_.versions.HasSnapshots()) return Status();
+  Tree& tree = store_.tree;
+  std::string low;
+  std::vector<RecordView> records;
+  for (bool more = true; more;) {
+    LeafSnapshot leaf;
+    if (Status s = tree.PinLeaf(low, SeekTo::kAt, &leaf); !s.ok()) return s;
+    if (leaf.node.data() == nullptr) break;
+    Status s = Leaf(map_, leaf.node).GatherAll(leaf.tail_count, &records);
+    if (s.ok()) store_.versions.Retain(tree.object_id(), records, tree.filled_at());
+    more = leaf.node.has_high();
+    if (more) low = leaf.node.high();
+    tree.Unpin(leaf.node.pfn());
+    if (!s.ok()) return s;
+  }
+  return Status();
 }
 
 // The store gets the tree; its own, which is empty, hangs in the graveyard instead.
@@ -318,6 +352,7 @@ Status BulkLoader::Impl::SwapRoots() {
   if (cursor.Valid()) {
     return Status(Code::kConflict, "the store has been written to during the bulk load");
   }
+  if (Status s = RetainForSnapshots(); !s.ok()) return s;
   LaneHold lane(map_.lanes());
   lane.Take();
   const Versions::WriterMark mark(&store_.versions, tree.object_id());

@@ -67,6 +67,7 @@ class BulkLoader::Impl {
   void Decide(uint64_t place, uint64_t old_value, uint64_t new_value);
   Status Commit();
   Status CloseAll();
+  Status RetainForSnapshots();
   Status SwapRoots();
   void GiveUpFrames();
 

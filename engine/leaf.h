@@ -55,6 +55,12 @@ class Leaf {
   /// The highest sequence number the leaf has held.
   uint64_t SequenceMax() const;
 
+  /// About where the next record goes, for a prefetch: after the last that is shown.
+  size_t tail_end_hint() const {
+    const size_t n = tail_count();
+    return n == 0 ? node_.base_end() : TailOffset(n - 1);
+  }
+
   // Under the latch.
 
   /// Builds the tail index. Errors: Corruption (damage that no crash explains), Io.

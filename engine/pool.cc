@@ -85,7 +85,8 @@ std::string Pool::Impl::WhatIsAlive() {
   add(transactions, "transaction", "");
   const Versions::Summary summary = versions.Summarize();
   add(summary.taken, "snapshot",
-      fmt::format(" (the oldest {:.1f} s old)", static_cast<double>(summary.age_ns_max) / 1e9));
+      fmt::format(" (the oldest {:.1f} s old)",
+                  static_cast<double>(summary.taken_age_ns_max) / 1e9));
   return text;
 }
 
@@ -116,14 +117,18 @@ Status Pool::Impl::Drop(std::string_view name) {
   if (!store.ok()) return store.TakeStatus();
   Store::Impl& impl = StoreAccess::Of(**store);
   if (Status s = map->domain().CheckWritable(); !s.ok()) return s;
+  const auto check_alive = [&] {
+    if (impl.iterators + impl.pinned_values + impl.bulk_loaders == 0) return Status();
+    return Status(Code::kBusy,
+                  fmt::format("{}: store '{}' has iterators, pinned values or bulk loaders alive; "
+                              "destroy them first",
+                              map->path(), name));
+  };
+  const std::lock_guard gate_lock(impl.gate_mutex);
+  // Before anybody is turned away; and after that, when no more can come.
+  if (Status s = check_alive(); !s.ok()) return s;
   impl.tree.CloseGate(Tree::Gate::kDropped);
-  Status s;
-  if (impl.iterators + impl.pinned_values + impl.bulk_loaders > 0) {
-    s = Status(Code::kBusy,
-               fmt::format("{}: store '{}' has iterators, pinned values or bulk loaders alive; "
-                           "destroy them first",
-                           map->path(), name));
-  }
+  Status s = check_alive();
   if (s.ok()) s = graveyard.Bury(*info);
   if (!s.ok()) impl.tree.OpenGate();
   return s;
@@ -241,29 +246,61 @@ Result<std::vector<StoreInfo>> Pool::ListStores() {
   return list;
 }
 
-PoolInfo Pool::GetInfo() const {
-  PageMap& map = *impl_->map;
-  const Superblock sb = map.superblock();
-  const Medium& medium = map.domain().medium();
+namespace {
+
+// What the superblock alone tells.
+PoolInfo InfoOf(const std::string& path, const Superblock& sb) {
   PoolInfo info;
-  info.path = map.path();
+  info.path = path;
   info.uuid = UuidText(sb.uuid);
   info.format_version = sb.format_version;
   info.size_bytes = OffsetOf(sb.frames);
   info.frames = sb.frames;
   info.sections = SectionsOf(sb.frames);
   info.mount_count = sb.mount_count;
+  info.crashed_since_scrub = (sb.state & kStateCrashedSinceScrub) != 0;
+  info.ever_forced = (sb.state & kStateEverForced) != 0;
+  info.mount_flags = sb.mount_flags;
+  return info;
+}
+
+}  // namespace
+
+Result<PoolInfo> Pool::Peek(const std::string& path) {
+  auto glance = PageMap::Peek(path);
+  if (!glance.ok()) return glance.TakeStatus();
+  PoolInfo info = InfoOf(path, glance->superblock);
+  info.writer_pid = glance->superblock.writer_pid;
+  const LiveStatus& status = glance->status;
+  info.snapshots = status.snapshots;
+  const uint64_t now = NowNs();
+  if (status.oldest_taken_ns != 0 && status.oldest_taken_ns < now) {
+    info.snapshot_age_ns_max = now - status.oldest_taken_ns;
+  }
+  info.versions_retained = status.kept_versions;
+  info.version_bytes_retained = status.kept_bytes;
+  return info;
+}
+
+PoolInfo Pool::GetInfo() const {
+  PageMap& map = *impl_->map;
+  const Superblock sb = map.superblock();
+  const Medium& medium = map.domain().medium();
+  PoolInfo info = InfoOf(map.path(), sb);
+  const Versions::Summary versions = impl_->versions.Summarize();
+  info.writer_pid = sb.writer_pid;
+  info.snapshots = versions.taken;
+  info.snapshot_age_ns_max = versions.taken_age_ns_max;
+  info.versions_retained = versions.versions;
+  info.version_bytes_retained = versions.bytes;
   info.read_only = map.read_only();
   info.was_clean = !map.was_unclean();
   info.recovered_in_memory = map.recovered_in_memory();
-  info.crashed_since_scrub = (sb.state & kStateCrashedSinceScrub) != 0;
-  info.ever_forced = (sb.state & kStateEverForced) != 0;
   info.granularity = medium.granularity();
   info.medium_granularity = medium.medium_granularity();
   const WriteGuard* guard = map.domain().guard();
   info.guard = guard == nullptr ? Guard::kNone : guard->kind();
   info.memmap = map.memmap().place();
-  info.mount_flags = sb.mount_flags;
   return info;
 }
 

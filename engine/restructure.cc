@@ -172,7 +172,7 @@ Status Restructure::GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* 
   if (versions != nullptr && versions->HasSnapshots()) {
     if (Status s = leaf.GatherAll(leaf.tail_count(), records); !s.ok()) return s;
     SEQUENCE_POINT("version.retain");
-    versions->Retain(tree_.object_id(), *records);
+    versions->Retain(tree_.object_id(), *records, tree_.filled_at());
   }
   return leaf.Gather(leaf.tail_count(), records);
 }

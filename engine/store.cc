@@ -88,15 +88,17 @@ Status Store::CompareAndSwap(std::string_view key, std::optional<std::string_vie
                              std::optional<std::string_view> desired) {
   return NoThrow([&]() -> Status {
     const Precondition as_expected{Precondition::Kind::kValue, 0, expected};
+    const auto is_dropped = [&] { return impl_->tree.gate() == Tree::Gate::kDropped; };
     if (desired) return impl_->tree.Put(key, *desired, as_expected);
     if (expected) {
       Status s = impl_->tree.Delete(key, as_expected);
-      return s.IsNotFound() ? Status(Code::kConflict, "the key has changed") : std::move(s);
+      return s.IsNotFound() && !is_dropped() ? Status(Code::kConflict, "the key has changed")
+                                             : std::move(s);
     }
     std::string value;
     Status s = impl_->tree.Get(key, &value);
     if (s.ok()) return Status(Code::kConflict, "the key has changed");
-    return s.IsNotFound() ? Status() : std::move(s);
+    return s.IsNotFound() && !is_dropped() ? Status() : std::move(s);
   });
 }
 
@@ -111,7 +113,9 @@ Status Store::ReadModifyWrite(
       if (!s.ok() && !s.IsNotFound()) return s;
       const bool is_there = s.ok();
       const auto desired = modify(is_there ? std::optional<std::string_view>(value) : std::nullopt);
-      if (!desired && !is_there) return s.IsNotFound() ? Status() : std::move(s);
+      if (!desired && !is_there) {
+        return impl_->tree.gate() == Tree::Gate::kDropped ? std::move(s) : Status();
+      }
       s = desired ? impl_->tree.Put(key, *desired, unchanged) : impl_->tree.Delete(key, unchanged);
       if (s.code() != Code::kConflict && !(s.IsNotFound() && !desired)) return s;
     }

@@ -39,6 +39,7 @@ class Store::Impl {
   std::atomic<uint64_t> iterators{0};
   std::atomic<uint64_t> pinned_values{0};
   std::atomic<uint64_t> bulk_loaders{0};
+  std::mutex gate_mutex;  // held by whoever closes the tree's gate, until it is open or dropped
   mutable std::mutex mutex;
   std::string name;  // guarded by mutex
 };

@@ -89,6 +89,10 @@ class Tree {
   /// Deletes a record and, in the same event, frees `run`.
   Status DeleteWithRun(std::string_view key, const LaneRun& run);
 
+  /// Has the memory fetched that writes to these keys will need, for many at once.
+  void PrefetchForWrites(std::span<const std::string_view> keys);
+  static constexpr size_t kInterleaved = 16;  // look-ups whose waits for memory overlap
+
   /// Pins the leaf that a descent to `key` ends in, with a built tail index. An empty tree gives
   /// an empty snapshot.
   Status PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot);
@@ -123,9 +127,11 @@ class Tree {
 
   // For Restructure, BatchWriter and CheckTree.
 
-  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
+  /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none. Who holds
+  /// other latches must say so: then the leaf's frame is pinned while its latch is waited for, or
+  /// it might be that of another node by then, and somebody wait for us (docs/models/pin.pml).
   /// Errors: Busy (frozen), NotFound (dropped), Corruption, NoSpace, ReadOnly, Io.
-  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf);
+  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, bool holds_others = false);
   /// OK or Conflict. REQUIRES: the leaf's latch is held.
   Status CheckPrecondition(const Leaf& leaf, std::string_view key, const Precondition& condition);
   /// After deletes: merges the leaf of `key` if it is thin and can be.

@@ -10,9 +10,6 @@ namespace {
 
 Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
 
-// Look-ups whose waits for memory overlap.
-constexpr size_t kInterleaved = 16;
-
 }  // namespace
 
 Status Tree::BuildTail(const NodeView& leaf) {
@@ -136,6 +133,18 @@ void Tree::DescendTogether(std::span<const std::string_view> keys, uint64_t sequ
       if (nodes[i].data() == nullptr) continue;
       if (!Visit(words[i], static_cast<int>(level) - 1, &nodes[i]).ok()) nodes[i] = NodeView();
     }
+  }
+}
+
+void Tree::PrefetchForWrites(std::span<const std::string_view> keys) {
+  assert(keys.size() <= kInterleaved);
+  RcuReadSection section;
+  std::array<NodeView, kInterleaved> nodes;
+  DescendTogether(keys, kNewest, nodes.data());
+  for (size_t i = 0; i < keys.size(); i++) {
+    if (nodes[i].data() == nullptr) continue;
+    const std::byte* end = nodes[i].data() + Leaf(map_, nodes[i]).tail_end_hint();
+    for (size_t line = 0; line < 3; line++) __builtin_prefetch(end + 64 * line, 1);
   }
 }
 

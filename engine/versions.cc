@@ -113,7 +113,10 @@ void Versions::AwaitBelow(uint64_t sequence) const {
   }
 }
 
-Result<uint64_t> Versions::Register() {
+Result<uint64_t> Versions::Register() { return RegisterAs(false); }
+void Versions::Unregister(uint64_t sequence) { UnregisterAs(sequence, false); }
+
+Result<uint64_t> Versions::RegisterAs(bool taken) {
   assert(!InRcuReadSection());
   uint64_t sequence = 0;
   try {
@@ -122,7 +125,12 @@ Result<uint64_t> Versions::Register() {
     if (!registered_.empty() && registered_.back().sequence == sequence) {
       registered_.back().readers++;
     } else {
-      registered_.push_back({sequence, 1, CoarseNowNs()});
+      registered_.push_back({sequence, 1, 0, CoarseNowNs()});
+    }
+    if (taken) {
+      registered_.back().taken++;
+      taken_++;
+      ShowStatus(taken_ == 1);
     }
   } catch (const std::bad_alloc&) {
     return Status(Code::kNoMemory, "out of memory");
@@ -143,48 +151,81 @@ void Versions::Share(uint64_t sequence) {
   assert(false && "a snapshot is used after its release");
 }
 
-void Versions::Unregister(uint64_t sequence) {
-  std::lock_guard lock(registry_mutex_);
+void Versions::UnregisterAs(uint64_t sequence, bool taken) {
+  std::unique_lock lock(registry_mutex_);
   const auto it = std::find_if(registered_.rbegin(), registered_.rend(),
                                [&](const Registered& r) { return r.sequence == sequence; });
   if (it == registered_.rend()) {
     assert(false && "a snapshot is released twice");
     return;
   }
-  if (--it->readers > 0) return;
-  registered_.erase(std::next(it).base());
-  if (!attached_.empty()) LetGo(sequence);
+  if (taken) {
+    it->taken--;
+    taken_--;
+  }
+  const bool last = --it->readers == 0;
+  if (last) registered_.erase(std::next(it).base());
+  if (taken) ShowStatus(taken_ == 0);
+  if (!last) return;
+  // A little at a time, so that writers need not wait. Nothing more is attached to this number.
+  while (!attached_.empty() && LetGoSome(sequence)) {
+    lock.unlock();
+    lock.lock();
+  }
 }
 
 Result<const Snapshot*> Versions::Take() {
   void* const place = ::operator new(sizeof(Snapshot), std::nothrow);
   if (place == nullptr) return Status(Code::kNoMemory, "out of memory");
-  auto sequence = Register();
+  auto sequence = RegisterAs(true);
   if (!sequence.ok()) {
     ::operator delete(place);
     return sequence.TakeStatus();
   }
-  taken_.fetch_add(1, std::memory_order_relaxed);
   return static_cast<const Snapshot*>(new (place) Snapshot(*sequence));
 }
 
 void Versions::Release(const Snapshot* snapshot) {
   if (snapshot == nullptr) return;
-  Unregister(snapshot->sequence());
-  taken_.fetch_sub(1, std::memory_order_relaxed);
+  UnregisterAs(snapshot->sequence(), true);
   ::operator delete(const_cast<Snapshot*>(snapshot));
 }
 
 Versions::Summary Versions::Summarize() const {
   std::lock_guard lock(registry_mutex_);
   Summary summary;
-  for (const Registered& r : registered_) summary.snapshots += r.readers;
-  if (!registered_.empty()) summary.age_ns_max = CoarseNowNs() - registered_.front().since_ns;
-  summary.taken = taken_.load(std::memory_order_relaxed);
+  const uint64_t now = CoarseNowNs();
+  for (const Registered& r : registered_) {
+    summary.snapshots += r.readers;
+    summary.age_ns_max = std::max(summary.age_ns_max, now - r.since_ns);
+    if (r.taken > 0) {
+      summary.taken_age_ns_max = std::max(summary.taken_age_ns_max, now - r.since_ns);
+    }
+  }
+  summary.taken = taken_;
   summary.versions = versions_.load(std::memory_order_relaxed);
   summary.bytes = bytes_.load(std::memory_order_relaxed);
   summary.expired = expired_count_;
   return summary;
+}
+
+// For `tuff info` of another process: at once if there has been a first or a last snapshot, else
+// now and then. REQUIRES: registry_mutex_ is held.
+void Versions::ShowStatus(bool now) {
+  constexpr uint64_t kEveryNs = 500000000;
+  const uint64_t time = CoarseNowNs();
+  if (!now && time - shown_ns_ < kEveryNs) return;
+  shown_ns_ = time;
+  LiveStatus status{};
+  status.snapshots = taken_;
+  for (const Registered& r : registered_) {
+    if (r.taken == 0) continue;
+    status.oldest_taken_ns = NowNs() - (time - r.since_ns);
+    break;
+  }
+  status.kept_versions = versions_.load(std::memory_order_relaxed);
+  status.kept_bytes = bytes_.load(std::memory_order_relaxed);
+  map_.ShowStatus(status);
 }
 
 bool Versions::HasSnapshots() const {
@@ -201,17 +242,18 @@ uint64_t Versions::NeededBy(uint64_t from, uint64_t to) const {
   return it->sequence >= floor ? it->sequence : 0;
 }
 
-void Versions::Retain(uint32_t object_id, std::span<const RecordView> records) {
+void Versions::Retain(uint32_t object_id, std::span<const RecordView> records, uint64_t filled_at) {
   std::lock_guard lock(registry_mutex_);
   for (size_t i = 1; i < records.size(); i++) {
     const RecordView& record = records[i];
     const RecordView& newer = records[i - 1];
     if (record.key != newer.key || record.type() != RecordType::kPut) continue;
     const uint64_t next = SequenceOf(newer.sequence_and_type);
-    const uint64_t needed_by = NeededBy(SequenceOf(record.sequence_and_type), next);
+    const uint64_t sequence = std::max(SequenceOf(record.sequence_and_type), filled_at);
+    const uint64_t needed_by = NeededBy(sequence, next);
     if (needed_by == 0) continue;
     try {
-      Keep(object_id, record, next, needed_by);
+      Keep(object_id, record, sequence, next, needed_by);
     } catch (const std::bad_alloc&) {
       while (expired_below_.load(std::memory_order_relaxed) <= needed_by) ExpireOldest();
     }
@@ -219,15 +261,15 @@ void Versions::Retain(uint32_t object_id, std::span<const RecordView> records) {
   while (memory_bytes_max_ != 0 && bytes_.load(std::memory_order_relaxed) > memory_bytes_max_) {
     ExpireOldest();
   }
+  if (taken_ > 0) ShowStatus(false);
 }
 
-void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,
+void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t sequence, uint64_t next,
                     uint64_t needed_by) {
-  const uint64_t sequence = SequenceOf(record.sequence_and_type);
   auto kept = std::make_shared<const KeptVersion>(
       KeptVersion{std::string(record.key), std::string(record.value), sequence, next});
   auto& attached = attached_[needed_by];
-  attached.reserve(attached.size() + 1);
+  if (attached.size() == attached.capacity()) attached.reserve(2 * attached.size() + 16);
   std::unique_lock lock(table_mutex_);
   auto it = table_.find(KeyView{object_id, record.key});
   if (it == table_.end()) it = table_.try_emplace(Key{object_id, std::string(record.key)}).first;
@@ -240,41 +282,44 @@ void Versions::Keep(uint32_t object_id, const RecordView& record, uint64_t next,
   versions.push_back(kept);
   versions_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(BytesOf(*kept), std::memory_order_relaxed);
-  attached.emplace_back(&it->first, sequence);
+  attached.emplace_back(it, sequence);
 }
 
 // What was kept for a number that is no longer registered goes, or on to the next lower number that
-// needs it.
-void Versions::LetGo(uint64_t sequence) {
+// needs it. False: that was all.
+bool Versions::LetGoSome(uint64_t sequence) {
+  constexpr size_t kSome = 512;
   const auto it = attached_.find(sequence);
-  if (it == attached_.end()) return;
-  auto list = std::move(it->second);
-  attached_.erase(it);
+  if (it == attached_.end()) return false;
+  auto& list = it->second;
   std::unique_lock lock(table_mutex_);
-  for (const auto& [key, version] : list) {
+  for (size_t n = 0; n < kSome && !list.empty(); n++) {
+    const auto [at, version] = list.back();
+    list.pop_back();
     const uint64_t lower = NeededBy(version, sequence);
     if (lower == 0) {
-      EraseVersion(*key, version);
+      EraseVersion(at, version);
       continue;
     }
     try {
-      attached_[lower].emplace_back(key, version);
+      attached_[lower].emplace_back(at, version);
     } catch (const std::bad_alloc&) {
       // Stays in the table until its object is forgotten: a leak, but a right answer.
     }
   }
+  if (!list.empty()) return true;
+  attached_.erase(it);
+  return false;
 }
 
-void Versions::EraseVersion(const Key& key, uint64_t sequence) {
-  const auto it = table_.find(key);
-  if (it == table_.end()) return;
-  std::erase_if(it->second, [&](const KeptVersionPtr& version) {
+void Versions::EraseVersion(Table::iterator at, uint64_t sequence) {
+  std::erase_if(at->second, [&](const KeptVersionPtr& version) {
     if (version->sequence != sequence) return false;
     versions_.fetch_sub(1, std::memory_order_relaxed);
     bytes_.fetch_sub(BytesOf(*version), std::memory_order_relaxed);
     return true;
   });
-  if (it->second.empty()) table_.erase(it);
+  if (at->second.empty()) table_.erase(at);
 }
 
 void Versions::ExpireOldest() {
@@ -284,7 +329,8 @@ void Versions::ExpireOldest() {
   assert(it != registered_.end());
   expired_count_ += it->readers;
   expired_below_.store(it->sequence + 1, std::memory_order_release);
-  LetGo(it->sequence);
+  while (LetGoSome(it->sequence)) {
+  }
 }
 
 Status Versions::CheckExpired(uint64_t sequence) const {
@@ -338,7 +384,8 @@ void Versions::Forget(uint32_t object_id) {
     }
   }
   for (auto& [sequence, list] : attached_) {
-    std::erase_if(list, [&](const auto& entry) { return entry.first->object_id == object_id; });
+    std::erase_if(list,
+                  [&](const auto& entry) { return entry.first->first.object_id == object_id; });
   }
   table_.erase(first, last);
 }

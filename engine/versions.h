@@ -104,6 +104,7 @@ class Versions {
     uint64_t versions = 0;
     uint64_t bytes = 0;
     uint64_t expired = 0;
+    uint64_t taken_age_ns_max = 0;  // of Snapshot objects
   };
   Summary Summarize() const;
 
@@ -111,8 +112,9 @@ class Versions {
 
   /// True if a rewritten leaf must be asked for what to keep. REQUIRES: its latch is held.
   bool HasSnapshots() const;
-  /// Keeps what snapshots need of `records`: all of a latched leaf's, by key, newest first.
-  void Retain(uint32_t object_id, std::span<const RecordView> records);
+  /// Keeps what snapshots need of `records`: all of a latched leaf's, by key, newest first. Those
+  /// numbered below `filled_at` came true then.
+  void Retain(uint32_t object_id, std::span<const RecordView> records, uint64_t filled_at);
   /// The kept version of `key` at `sequence`; null if it was not there then.
   Result<KeptVersionPtr> Find(uint32_t object_id, std::string_view key, uint64_t sequence) const;
   /// All in [low, high) at `sequence`, in key order. No `high`: to the last key.
@@ -132,6 +134,7 @@ class Versions {
   struct Registered {
     uint64_t sequence;
     uint64_t readers;
+    uint64_t taken;  // of them, Snapshot objects
     uint64_t since_ns;
   };
   struct Key {
@@ -155,13 +158,17 @@ class Versions {
   };
   using Table = std::map<Key, std::vector<KeptVersionPtr>, KeyLess>;
 
+  Result<uint64_t> RegisterAs(bool taken);
+  void UnregisterAs(uint64_t sequence, bool taken);
+  void ShowStatus(bool now);
   bool FindPending(uint64_t sequence) const;
   void AwaitBelow(uint64_t sequence) const;
   /// The largest registered number in [from, to), of those not expired; 0: none.
   uint64_t NeededBy(uint64_t from, uint64_t to) const;
-  void Keep(uint32_t object_id, const RecordView& record, uint64_t next, uint64_t needed_by);
-  void LetGo(uint64_t sequence);
-  void EraseVersion(const Key& key, uint64_t sequence);
+  void Keep(uint32_t object_id, const RecordView& record, uint64_t sequence, uint64_t next,
+            uint64_t needed_by);
+  bool LetGoSome(uint64_t sequence);
+  void EraseVersion(Table::iterator at, uint64_t sequence);
   void ExpireOldest();
   Status CheckExpired(uint64_t sequence) const;
 
@@ -174,10 +181,10 @@ class Versions {
 
   mutable std::mutex registry_mutex_;
   std::vector<Registered> registered_;  // ascending; guarded by registry_mutex_
-  std::map<uint64_t, std::vector<std::pair<const Key*, uint64_t>>>
-      attached_;  // the same: what is
-                  // kept for a number, as its largest
-  std::atomic<uint64_t> taken_{0};
+  // The same: of what is kept, all whose largest needing number this is.
+  std::map<uint64_t, std::vector<std::pair<Table::iterator, uint64_t>>> attached_;
+  uint64_t taken_ = 0;     // guarded by registry_mutex_
+  uint64_t shown_ns_ = 0;  // the same: when others were last told
   std::atomic<uint64_t> expired_below_{0};
   uint64_t expired_count_ = 0;  // guarded by registry_mutex_
 

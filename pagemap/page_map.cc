@@ -1,9 +1,11 @@
 #include "pagemap/page_map.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "pagemap/checksum.h"
@@ -75,6 +77,11 @@ Status FormatPool(int fd, const std::string& path, const CreateOptions& options,
   if (Status s = format(domain, sb.hash_seed); !s.ok()) return s;
   CRASH_POINT("create.4");
   return WriteSuperblocks(domain, sb);
+}
+
+uint64_t StatusChecksum(const LiveStatus& status) {
+  constexpr size_t kFrom = offsetof(LiveStatus, mount_nonce);
+  return Checksum64(reinterpret_cast<const std::byte*>(&status) + kFrom, sizeof status - kFrom, 0);
 }
 
 }  // namespace
@@ -280,6 +287,43 @@ Status PageMap::ReserveNumbers(uint64_t number) {
   Adopt(next);
   number_limit_.store(next.number_limit, std::memory_order_release);
   return Status();
+}
+
+void PageMap::ShowStatus(LiveStatus status) {
+  if (read_only()) return;
+  status.mount_nonce = superblock_.mount_nonce;
+  status.checksum = StatusChecksum(status);
+  WriteWindow window(*domain_);
+  window.Store(kLiveStatusOffset, &status, sizeof status);
+}
+
+Result<PageMap::Glance> PageMap::Peek(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
+  alignas(8) std::byte head[2 * kFrameSize];
+  Glance glance{};
+  Status s;
+  for (int tries = 0;; tries++) {
+    auto bytes = Medium::SizeOf(fd, path);
+    s = bytes.ok() ? ReadHead(fd, path, head, sizeof head) : bytes.TakeStatus();
+    if (!s.ok()) break;
+    auto choice = ChooseSuperblock(head, *bytes, path, false);
+    if (!choice.ok()) {
+      s = choice.TakeStatus();
+      break;
+    }
+    glance.superblock = choice->superblock;
+    std::memcpy(&glance.status, head + kLiveStatusOffset, sizeof glance.status);
+    if (glance.status.checksum == StatusChecksum(glance.status)) break;
+    if (glance.status.mount_nonce != glance.superblock.mount_nonce || tries == 100) {
+      glance.status = {};  // none of this mount, or none that holds still
+      break;
+    }
+  }
+  close(fd);
+  if (!s.ok()) return s;
+  if (glance.status.mount_nonce != glance.superblock.mount_nonce) glance.status = {};
+  return glance;
 }
 
 Status PageMap::SetGraveyardInUse(bool in_use) {

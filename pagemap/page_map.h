@@ -73,6 +73,16 @@ class PageMap {
   Status SetGraveyardInUse(bool in_use);
   bool graveyard_in_use() const { return (superblock().state & kStateGraveyard) != 0; }
 
+  /// Tells other processes of this one; fills in what makes the status valid.
+  void ShowStatus(LiveStatus status);
+  /// What there is to see of a pool that may be in use: its superblock, and a status, all zero if
+  /// there is none of this mount. Takes no lock.
+  struct Glance {
+    Superblock superblock;
+    LiveStatus status;
+  };
+  static Result<Glance> Peek(const std::string& path);
+
   /// OK if frames pfn to pfn + 2^order - 1 exist and are not the pool's own tables.
   bool RunInPool(Pfn pfn, unsigned order) const {
     return pfn < frames() && !IsReserved(pfn) && (1ull << order) <= frames() - pfn;

@@ -86,8 +86,34 @@ inline constexpr Field kSuperblockFields[] = {
     TUFF_FIELD(Superblock, created_ns, Decimal, "time of creation, nanoseconds since the epoch"),
     TUFF_FIELD(Superblock, reserved, Bytes, "0"),
 };
-TUFF_FORMAT(Superblock, kSuperblockFields,
-            "Lies at the start of frames 0 and 1; the rest of each frame is 0.");
+TUFF_FORMAT(
+    Superblock, kSuperblockFields,
+    "Lies at the start of frames 0 and 1; the rest of each frame is 0, but for a LiveStatus.");
 static_assert(sizeof(Superblock) == 512, "the superblock is one sector");
+
+/// What the process that has the pool open tells others of itself. Volatile: never flushed, and
+/// void unless it is of the superblock's mount.
+struct LiveStatus {
+  uint64_t checksum;
+  uint64_t mount_nonce;
+  uint64_t snapshots;
+  uint64_t oldest_taken_ns;
+  uint64_t kept_versions;
+  uint64_t kept_bytes;
+};
+inline constexpr Field kLiveStatusFields[] = {
+    TUFF_FIELD(LiveStatus, checksum, Hex, "Checksum64 of the bytes behind this field, seed 0"),
+    TUFF_FIELD(LiveStatus, mount_nonce, Hex, "the superblock's, or it is of another mount"),
+    TUFF_FIELD(LiveStatus, snapshots, Decimal, "snapshots taken and not released"),
+    TUFF_FIELD(LiveStatus, oldest_taken_ns, Decimal,
+               "when the oldest was taken, nanoseconds since the epoch; 0: there is none"),
+    TUFF_FIELD(LiveStatus, kept_versions, Decimal, "superseded records kept for snapshots"),
+    TUFF_FIELD(LiveStatus, kept_bytes, Decimal, "bytes of memory they take"),
+};
+TUFF_FORMAT(
+    LiveStatus, kLiveStatusFields,
+    "Lies at byte 1024 of frame 0, for who looks at a pool that is in use. At most a second "
+    "old in what is kept.");
+inline constexpr uint64_t kLiveStatusOffset = 1024;
 
 }  // namespace tuff

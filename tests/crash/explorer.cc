@@ -103,9 +103,19 @@ Operations Script(unsigned script, const std::vector<Contents>& legal, Contents*
       operations.push_back(ElsewhereOp(PutOp(store, key, fmt::format("elsewhere {}", i))));
     }
     operations.push_back(by(DeleteOp(store, key)));
+    // In one leaf or several.
+    operations.push_back(
+        by(BatchOp({{store, "!", "batch"}, {store, key, "too"}, {store, "~", ""}})));
+    operations.push_back(WaitOp());
   }
   operations.push_back(CloseOp());
   return operations;
+}
+
+size_t TimesMet(const Recording& recording, const std::string& id) {
+  return static_cast<size_t>(std::count_if(
+      recording.events.begin(), recording.events.end(),
+      [&](const PersistEvent& event) { return event.step != nullptr && event.step->id == id; }));
 }
 
 class Explorer {
@@ -130,11 +140,13 @@ class Explorer {
     const Recording recording = Record(session, workload_.threads, {contents}, options_.leave_out);
     result_.left_out += recording.left_out;
     const bool grew = workload_.must_grow == nullptr || Grown(session) > before;
+    const bool met = workload_.must_meet == nullptr ||
+                     TimesMet(recording, workload_.must_meet) >= workload_.must_meet_times;
     if (session.pool != nullptr) (void)session.Close();
     unlink(work_path_.c_str());
     if (!recording.failure.ok()) {
       Fail("record", recording.failure.ToString());
-    } else if (!grew) {
+    } else if (!grew || !met) {
       Fail("record", "the workload does not do what its name says");
     } else {
       ExploreFirstLevel(recording, base);
@@ -155,6 +167,7 @@ class Explorer {
       if (Status s = operation.run(*session); !s.ok()) return s;
       operation.effect(contents);
     }
+    if (Status s = session->pool->WaitForBackgroundWork(); !s.ok()) return s;
     const PageMap& map = PoolTestPeer::Map(*session->pool);
     *base =
         SparseImage::OfMapping(PoolTestPeer::Map(*session->pool).base(), OffsetOf(map.frames()));

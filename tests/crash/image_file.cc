@@ -80,6 +80,7 @@ bool ImageFile::Holds(const SparseImage& image, bool thorough) const {
 
 void ImageFile::Watch::OnStore(const std::byte*, uint64_t offset,
                                std::span<const std::byte> bytes) {
+  std::lock_guard lock(file_.mutex_);
   for (uint64_t at = offset & ~(kFrameSize - 1); at < offset + bytes.size(); at += kFrameSize) {
     file_.stored_to_[at >> kFrameShift] = true;
   }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,7 @@ class ImageFile {
   std::byte* base_ = nullptr;
   // What each frame holds; null: zeros. Not true of frames that have been stored to since.
   std::vector<std::shared_ptr<SparseImage::Frame>> loaded_;
+  std::mutex mutex_;  // guards stored_to_ while a pool is watched, which has a thread of its own
   std::vector<bool> stored_to_;
   uint64_t loads_ = 0;
 };

@@ -56,34 +56,96 @@ std::string Oracle::Value(unsigned thread, unsigned key, uint64_t version) {
          std::string(bytes, static_cast<char>('a' + dice % 26));
 }
 
+Oracle::Records Oracle::BatchRecords(unsigned thread, uint64_t version) {
+  Records records;
+  for (unsigned i = 0; i < kBatchKeys; i++) {
+    // In both stores, and far apart in each.
+    const std::string key = fmt::format("key{:05}-b{}", i * kKeys / kBatchKeys, thread);
+    auto& record = records[{StoreName(i % kThreads), key}];
+    if (!IsGone(kThreads + thread, i, version)) record = Value(kThreads + thread, i, version);
+  }
+  return records;
+}
+
+std::string Oracle::BulkStore(unsigned thread) { return fmt::format("bulk{}", thread); }
+std::string Oracle::BulkKey(unsigned i) { return fmt::format("key{:05}", i); }
+std::string Oracle::BulkValue(unsigned i, uint64_t version) {
+  return fmt::format("{}.{}", version, i) + std::string(i % 64, 'v');
+}
+
+Oracle::Entries Oracle::KeyEntries(unsigned thread, unsigned key, uint64_t version) {
+  Entries entries;
+  auto& entry = entries[StoreName(thread) + "/" + Key(thread, key)];
+  if (!IsGone(thread, key, version)) entry = Value(thread, key, version);
+  return entries;
+}
+
+Oracle::Entries Oracle::BatchEntries(unsigned thread, uint64_t version) {
+  Entries entries;
+  for (const auto& [name, value] : BatchRecords(thread, version)) {
+    entries[name.first + "/" + name.second] = value;
+  }
+  return entries;
+}
+
+Oracle::Entries Oracle::BulkEntries(unsigned thread, uint64_t version) {
+  Entries entries;
+  const std::string store = BulkStore(thread);
+  const Bulk state = BulkState(version);
+  entries[store] = state == Bulk::kAbsent ? std::nullopt : std::optional<std::string>("");
+  for (unsigned i = 0; i < kBulkRecords; i++) {
+    auto& entry = entries[store + "/" + BulkKey(i)];
+    if (state == Bulk::kFull) entry = BulkValue(i, version);
+  }
+  return entries;
+}
+
 std::string Oracle::Settle(Pool& pool) {
   auto contents = ReadContents(pool);
   if (!contents.ok()) return contents.status().ToString();
   size_t there = 0;
+  // Where the pool differs from the entries; empty: nowhere.
+  const auto difference = [&](const Entries& entries) -> std::string {
+    for (const auto& [name, value] : entries) {
+      const auto found = contents->find(name);
+      const bool is_there = found != contents->end();
+      if (is_there == value.has_value() && (!is_there || found->second == *value)) continue;
+      return fmt::format("'{}' is '{}'", name, is_there ? found->second.substr(0, 40) : "nothing");
+    }
+    return "";
+  };
+  const auto settle = [&](const std::string& name, Slot& slot, const auto& entries_of) {
+    const uint64_t acknowledged = slot.acknowledged.load();
+    const uint64_t intended = slot.intended.load();
+    const Entries after = entries_of(intended);
+    const Entries before = entries_of(acknowledged);
+    const std::string not_after = difference(after);
+    const std::string not_before = difference(before);
+    if (!not_after.empty() && !not_before.empty()) {
+      return fmt::format("{}: acknowledged {}, intended {}, found {}; {}", name, acknowledged,
+                         intended, not_before, not_after);
+    }
+    (not_after.empty() ? slot.acknowledged : slot.intended)
+        .store(not_after.empty() ? intended : acknowledged);
+    for (const auto& [key, value] : not_after.empty() ? after : before) there += value ? 1 : 0;
+    return std::string();
+  };
   for (unsigned thread = 0; thread < kThreads; thread++) {
     there += contents->contains(StoreName(thread)) && thread % 2 == 0 ? 1 : 0;
-    for (unsigned key = 0; key < kKeys; key++) {
-      Slot& slot = At(thread, key);
-      const uint64_t acknowledged = slot.acknowledged.load();
-      const uint64_t intended = slot.intended.load();
-      const auto found = contents->find(StoreName(thread) + "/" + Key(thread, key));
-      const bool is_there = found != contents->end();
-      there += is_there ? 1 : 0;
-      const auto is_version = [&](uint64_t version) {
-        return IsGone(thread, key, version)
-                   ? !is_there
-                   : is_there && found->second == Value(thread, key, version);
-      };
-      if (is_version(intended)) {
-        slot.acknowledged.store(intended);
-      } else if (is_version(acknowledged)) {
-        slot.intended.store(acknowledged);
-      } else {
-        return fmt::format("{}: acknowledged {}, intended {}, found '{}'", Key(thread, key),
-                           acknowledged, intended,
-                           is_there ? found->second.substr(0, 40) : "nothing");
-      }
+    std::string wrong;
+    for (unsigned key = 0; key < kKeys && wrong.empty(); key++) {
+      wrong = settle(Key(thread, key), At(thread, key),
+                     [&](uint64_t version) { return KeyEntries(thread, key, version); });
     }
+    if (wrong.empty()) {
+      wrong = settle(fmt::format("batches of {}", thread), BatchAt(thread),
+                     [&](uint64_t version) { return BatchEntries(thread, version); });
+    }
+    if (wrong.empty()) {
+      wrong = settle(BulkStore(thread), BulkAt(thread),
+                     [&](uint64_t version) { return BulkEntries(thread, version); });
+    }
+    if (!wrong.empty()) return wrong;
   }
   if (there != contents->size()) return "there are records that nobody has written";
   return "";

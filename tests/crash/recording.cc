@@ -95,6 +95,10 @@ Recording Record(Session& session, const std::vector<Operations>& threads,
   }
   run(0, threads[0]);
   for (std::thread& thread : running) thread.join();
+  if (session.pool != nullptr) {  // nobody stores while the observer goes
+    Status s = session.pool->WaitForBackgroundWork();
+    if (recording.failure.ok()) recording.failure = std::move(s);
+  }
   SetStepObserver(nullptr);
   for (const Operations& operations : threads) {
     recording.operations.insert(recording.operations.end(), operations.begin(), operations.end());

@@ -22,6 +22,24 @@ std::vector<int> Shuffled(int n) {
 std::string SmallKey(int i) { return fmt::format("key{:04}", i); }
 // Separators keep the common part, so that inner nodes have few children.
 std::string LongKey(int i) { return std::string(100, 'p') + fmt::format("{:04}", i); }
+std::string LongerKey(int i) { return std::string(400, 'p') + fmt::format("{:04}", i); }
+
+std::vector<std::string> Keys(int n, std::string (*key)(int)) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < n; i++) keys.push_back(key(i));
+  return keys;
+}
+
+// Of every so manieth key; without bytes deletes.
+std::vector<KeyWrite> Writes(int first, int last, int step, std::optional<size_t> value_bytes) {
+  std::vector<KeyWrite> writes;
+  for (int i = first; i < last; i += step) {
+    writes.push_back({kStore, SmallKey(i), std::nullopt});
+    if (value_bytes)
+      writes.back().value = std::string(*value_bytes, static_cast<char>('A' + i % 26));
+  }
+  return writes;
+}
 
 Operations Puts(int n, std::string (*key)(int), size_t value_bytes, bool ascending = false) {
   Operations operations;
@@ -97,6 +115,105 @@ Operations Emptied() { return OneStore() + Puts(100, SmallKey, 100) + Deletes(10
 Operations Tall() { return OneStore() + Puts(900, LongKey, 100); }
 Operations TallEmptied() { return Tall() + Deletes(900, LongKey); }
 Operations Large() { return OneStore() + Puts(60, SmallKey, 1000); }
+
+Operations Batches(std::vector<KeyWrite> writes) { return {BatchOp(std::move(writes))}; }
+
+// A second store.
+Operations Other() {
+  return {CreateStoreOp("t"), PutOp("t", "kept", "as it is"), PutOp("t", "key", "old")};
+}
+
+Workload Growing(Counter64 counter, Operations prepare, Operations record) {
+  Workload workload;
+  workload.prepare = std::move(prepare);
+  workload.threads = {std::move(record)};
+  workload.must_grow = counter;
+  return workload;
+}
+
+Workload CompareAndSwap() {
+  return Simple(Some(), {CompareAndSwapOp(kStore, SmallKey(1), std::string(20, 'b'), "swapped"),
+                         CompareAndSwapOp(kStore, "new", std::nullopt, "made"),
+                         CompareAndSwapOp(kStore, SmallKey(2), std::string(20, 'c'), {})});
+}
+
+const std::vector<KeyWrite> kInTwoStores = {{kStore, SmallKey(1), std::nullopt},
+                                            {kStore, "new", "in s"},
+                                            {"t", "key", "new"},
+                                            {"t", "new", "in t"}};
+
+// Stores whose only leaves have room for much.
+Operations NewStores(int n) {
+  Operations operations;
+  for (int i = 0; i < n; i++) {
+    operations.push_back(CreateStoreOp(fmt::format("store{}", i)));
+    operations.push_back(PutOp(fmt::format("store{}", i), "key", "old"));
+  }
+  return operations;
+}
+
+// A batch with a list of stores that is longer than a lane.
+Operations LongBatch(int stores) {
+  std::vector<KeyWrite> writes;
+  for (int i = 0; i < stores; i++) {
+    const std::string store = fmt::format("store{}", i);
+    writes.push_back({store, "key", std::nullopt});
+    for (int k = 0; k < 4; k++) {
+      writes.push_back({store, SmallKey(k), std::string(600, static_cast<char>('a' + k))});
+    }
+  }
+  return Batches(std::move(writes));
+}
+
+// In chunks, one after the other.
+Workload BatchInChunks(int stores, Operations before, size_t chunks) {
+  Workload workload = Simple(NewStores(stores) + before, LongBatch(stores));
+  workload.must_meet = "batch.1";
+  workload.must_meet_times = chunks;
+  return workload;
+}
+
+// Small leaves; beside them a store that stays.
+Operations Leaves(int n, std::string (*key)(int), size_t value_bytes) {
+  return Other() + OneStore() +
+         Operations{BulkLoadOp(kStore, Keys(n, key), std::string(value_bytes, 'v'))};
+}
+
+Workload Drop(Operations prepare) {
+  return Growing(&Statistics::nodes_dismantled, std::move(prepare),
+                 {DropStoreOp(kStore), WaitOp()});
+}
+
+Workload BulkLoad(int n, std::string (*key)(int), size_t value_bytes) {
+  return Growing(&Statistics::bulk_records, Some() + Deletes(5, SmallKey),
+                 {BulkLoadOp(kStore, Keys(n, key), std::string(value_bytes, 'v')), WaitOp()});
+}
+
+Workload GiveUpBulkLoad() {
+  return Growing(&Statistics::nodes_dismantled, Other() + OneStore(),
+                 {GiveUpBulkLoadOp(kStore, Keys(500, LongerKey), ""), WaitOp()});
+}
+
+// On the same leaves: a batch over three of them, and puts.
+Workload BatchBesidePuts() {
+  Workload workload;
+  workload.prepare = Small();
+  workload.threads = {Batches(Writes(0, 200, 70, 50)), {}};
+  for (int i = 1; i < 200; i += 70) {
+    workload.threads[1].push_back(PutOp(kStore, SmallKey(i), "by itself"));
+  }
+  return workload;
+}
+
+Workload TwoBatches() {
+  Workload workload;
+  workload.prepare = Small();
+  for (int thread = 0; thread < 2; thread++) {
+    workload.threads.push_back(Batches(Writes(thread, 200, 70, 50)) +
+                               Batches(Writes(thread + 2, 160, 50, 200)));
+  }
+  return workload;
+}
 
 Workload TwoThreadsOneLeaf() {
   Workload workload;
@@ -181,106 +298,39 @@ const Maker kMakers[] = {
      [](P path) { return Until(path, Large() + Deletes(60, SmallKey), &S::merges); }},
     {"compound_largest",
      [](P path) { return Until(path, OneStore() + Puts(12, SmallKey, 12000), &S::splits); }},
+    {"compare_and_swap", [](P) { return CompareAndSwap(); }},
+    {"batch_one_leaf", [](P) { return Simple(Some(), Batches(Writes(2, 8, 1, 30))); }},
+    {"batch_stores", [](P) { return Simple(Some() + Other(), Batches(kInTwoStores)); }},
+    {"batch_leaves", [](P) { return Simple(Small(), Batches(Writes(0, 200, 45, 10))); }},
+    {"batch_makes_room",
+     [](P) { return Growing(&S::splits, Small(), Batches(Writes(20, 80, 2, 110))); }},
+    {"batch_chunk", [](P) { return BatchInChunks(2, {}, 1); }},
+    {"batch_chunks", [](P) { return BatchInChunks(5, {FragmentOp()}, 3); }},
+    {"batch_deletes",
+     [](P) { return Growing(&S::merges, Small(), Batches(Writes(30, 110, 1, std::nullopt))); }},
+    {"transaction",
+     [](P) {
+       return Simple(Some() + Other(), {TransactionOp(kStore, SmallKey(2), kInTwoStores)});
+     }},
+    {"delete_range",
+     [](P) { return Simple(Small(), {DeleteRangeOp(kStore, SmallKey(50), SmallKey(120))}); }},
+    {"batch_beside_puts", [](P) { return BatchBesidePuts(); }},
+    {"two_batches", [](P) { return TwoBatches(); }},
+    {"drop_store", [](P) { return Drop(Other() + Some()); }},
+    {"drop_reopen",
+     [](P) {
+       return Simple(Other() + Small(), {DropStoreOp(kStore), CloseOp(), OpenOp(), WaitOp()});
+     }},
+    {"drop_tall", [](P) { return Drop(Leaves(500, LongerKey, 0)); }},
+    // More leaves under one node than are freed in one step.
+    {"drop_large", [](P) { return Drop(Leaves(2500, SmallKey, 160)); }},
+    {"bulk_one_leaf", [](P) { return BulkLoad(10, SmallKey, 20); }},
+    {"bulk_one_parent", [](P) { return BulkLoad(100, SmallKey, 100); }},
+    {"bulk_parents", [](P) { return BulkLoad(500, LongerKey, 0); }},
+    {"bulk_given_up", [](P) { return GiveUpBulkLoad(); }},
 };
 
 }  // namespace
-
-Operations operator+(Operations a, const Operations& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
-Status Session::Create() {
-  auto made = Pool::Create(path, SmallPool(kPoolSizeMin, granularity));
-  if (!made.ok()) return made.TakeStatus();
-  pool = std::move(*made);
-  return Status();
-}
-
-Status Session::Open() {
-  OpenOptions options;
-  options.force_granularity = granularity;
-  options.guard = Guard::kNone;
-  auto opened = Pool::Open(path, options);
-  if (!opened.ok()) return opened.TakeStatus();
-  pool = std::move(*opened);
-  return Status();
-}
-
-Status Session::Close() {
-  Status s = pool->Close();
-  pool.reset();
-  return s;
-}
-
-Operation PutOp(std::string store, std::string key, std::string value) {
-  Operation operation;
-  operation.name = fmt::format("put {}/{}", store, key);
-  operation.run = [=](Session& session) -> Status {
-    auto opened = session.pool->OpenStore(store);
-    if (!opened.ok()) return opened.TakeStatus();
-    return (*opened)->Put(key, value);
-  };
-  operation.effect = [=](Contents* contents) { (*contents)[store + "/" + key] = value; };
-  return operation;
-}
-
-Operation DeleteOp(std::string store, std::string key) {
-  Operation operation;
-  operation.name = fmt::format("delete {}/{}", store, key);
-  operation.run = [=](Session& session) -> Status {
-    auto opened = session.pool->OpenStore(store);
-    if (!opened.ok()) return opened.TakeStatus();
-    return (*opened)->Delete(key);
-  };
-  operation.effect = [=](Contents* contents) { contents->erase(store + "/" + key); };
-  return operation;
-}
-
-Operation CreateStoreOp(std::string store) {
-  Operation operation;
-  operation.name = "create store " + store;
-  operation.run = [=](Session& session) { return session.pool->CreateStore(store).status(); };
-  operation.effect = [=](Contents* contents) { (*contents)[store] = ""; };
-  return operation;
-}
-
-Operation RenameStoreOp(std::string from, std::string to) {
-  Operation operation;
-  operation.name = fmt::format("rename store {} to {}", from, to);
-  operation.run = [=](Session& session) { return session.pool->RenameStore(from, to); };
-  operation.effect = [=](Contents* contents) {
-    Contents renamed;
-    for (const auto& [key, value] : *contents) {
-      const bool moves = key == from || key.starts_with(from + "/");
-      renamed[moves ? to + key.substr(from.size()) : key] = value;
-    }
-    *contents = std::move(renamed);
-  };
-  return operation;
-}
-
-Operation CreatePoolOp() {
-  Operation operation;
-  operation.name = "create pool";
-  operation.run = [](Session& session) { return session.Create(); };
-  operation.makes_pool = true;
-  return operation;
-}
-
-Operation OpenOp() {
-  Operation operation;
-  operation.name = "open";
-  operation.run = [](Session& session) { return session.Open(); };
-  return operation;
-}
-
-Operation CloseOp() {
-  Operation operation;
-  operation.name = "close";
-  operation.run = [](Session& session) { return session.Close(); };
-  return operation;
-}
 
 std::vector<std::string> WorkloadNames() {
   std::vector<std::string> names;

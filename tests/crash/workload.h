@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,28 @@ Operation CreatePoolOp();
 Operation OpenOp();
 Operation CloseOp();
 
+/// One write of several; without a value a delete.
+struct KeyWrite {
+  std::string store;
+  std::string key;
+  std::optional<std::string> value;
+};
+
+Operation BatchOp(std::vector<KeyWrite> writes);
+/// Reads one key, which must be there, and writes.
+Operation TransactionOp(std::string read_store, std::string read_key, std::vector<KeyWrite> writes);
+Operation CompareAndSwapOp(std::string store, std::string key, std::optional<std::string> expected,
+                           std::optional<std::string> desired);
+/// Of so few keys that it is one batch.
+Operation DeleteRangeOp(std::string store, std::string begin, std::string end);
+Operation DropStoreOp(std::string store);
+Operation BulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
+Operation GiveUpBulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
+/// Until the background work is done.
+Operation WaitOp();
+/// Leaves this mount no two free frames that are neighbours. Changes nothing on the medium.
+Operation FragmentOp();
+
 using Operations = std::vector<Operation>;
 Operations operator+(Operations a, const Operations& b);
 using Counter64 = uint64_t Statistics::*;
@@ -54,6 +77,9 @@ struct Workload {
   std::vector<Operations> threads;
   /// Must have grown meanwhile (the workload does what its name says), if set.
   Counter64 must_grow = nullptr;
+  /// Must be come to so many times, if set.
+  const char* must_meet = nullptr;
+  size_t must_meet_times = 1;
   bool with_pool = true;
 };
 

@@ -79,6 +79,28 @@ TEST_F(BulkLoadTest, LongKeysAndLargeValues) {
   EXPECT_EQ(Problems(pool()), "");
 }
 
+// The last separators of a node share no prefix with the first ones: it needs more bytes than it
+// seemed while it was being filled.
+TEST_F(BulkLoadTest, KeysWhoseCommonPrefixEndsSuddenly) {
+  for (const int group : {40, 700, 3000}) {
+    const int n = group * 3 + 5;
+    const auto key = [&](int i) {
+      return std::string(static_cast<size_t>(800 + i / group), 'a' + i / group) +
+             fmt::format("{:06}", i);
+    };
+    auto loader = store().NewBulkLoader();
+    ASSERT_OK(loader);
+    for (int i = 0; i < n; i++) ASSERT_OK((*loader)->Add(key(i), "value"));
+    ASSERT_OK((*loader)->Finish());
+    loader->reset();
+    EXPECT_EQ(Problems(pool()), "") << group;
+    EXPECT_EQ(Count(store()), static_cast<uint64_t>(n));
+    std::string value;
+    for (int i = 0; i < n; i++) ASSERT_OK(store().Get(key(i), &value));
+    ASSERT_OK(store().DeleteRange("", std::nullopt));
+  }
+}
+
 TEST_F(BulkLoadTest, UnsortedKeyIsNamedByItsPositionAndTheLoadGoesOn) {
   auto loader = store().NewBulkLoader();
   ASSERT_OK(loader);
@@ -157,6 +179,78 @@ TEST_F(BulkLoadTest, SnapshotsFromBeforeStayEmpty) {
   EXPECT_OK(it->status());
   it.reset();
   for (auto& snapshot : {before, during, after}) pool().ReleaseSnapshot(*snapshot);
+}
+
+// What a snapshot sees has been deleted before the load, and its leaves go with the load.
+TEST_F(BulkLoadTest, SnapshotsFromBeforeKeepWhatWasDeleted) {
+  for (int i = 0; i < 500; i++) ASSERT_OK(store().Put(Key(i), "before"));
+  auto snapshot = pool().GetSnapshot();
+  ASSERT_OK(snapshot);
+  ASSERT_OK(store().DeleteRange("", std::nullopt));
+  ASSERT_OK(Load(300, "loaded"));
+  auto second = pool().GetSnapshot();
+  ASSERT_OK(second);
+  ASSERT_OK(store().DeleteRange("", std::nullopt));
+  ASSERT_OK(Load(200, "loaded again"));
+  std::string value;
+  for (int i = 0; i < 500; i++) {
+    ASSERT_OK(store().Get(Key(i), &value, *snapshot));
+    EXPECT_EQ(value, "before");
+    EXPECT_EQ(store().Get(Key(i), &value, *second).ok(), i < 300);
+  }
+  ReadOptions at;
+  at.snapshot = *snapshot;
+  auto it = store().NewIterator(at);
+  uint64_t n = 0;
+  for (it->SeekToLast(); it->Valid(); it->Prev()) n++;
+  EXPECT_OK(it->status());
+  EXPECT_EQ(n, 500u);
+  it.reset();
+  pool().ReleaseSnapshot(*snapshot);
+  pool().ReleaseSnapshot(*second);
+  EXPECT_EQ(pool().GetStatistics().versions_retained, 0u);
+}
+
+// A load's records have the number of its beginning, but come true at its end.
+TEST_F(BulkLoadTest, SnapshotsTakenDuringALoadNeverSeeIt) {
+  auto loader = store().NewBulkLoader();
+  ASSERT_OK(loader);
+  for (int i = 0; i < 100; i++) ASSERT_OK((*loader)->Add(Key(i), "loaded"));
+  auto other = pool().CreateStore("other");
+  ASSERT_OK(other);
+  ASSERT_OK((*other)->Put("a", "1"));
+  auto snapshot = pool().GetSnapshot();
+  ASSERT_OK(snapshot);
+  ASSERT_OK((*loader)->Finish());
+  for (int round = 0; round < 20; round++) {
+    for (int i = 0; i < 100; i++) ASSERT_OK(store().Put(Key(i), "overwritten"));
+  }
+  std::string value;
+  for (int i = 0; i < 100; i++) {
+    EXPECT_TRUE(store().Get(Key(i), &value, *snapshot).IsNotFound());
+  }
+  ReadOptions at;
+  at.snapshot = *snapshot;
+  auto it = store().NewIterator(at);
+  it->SeekToFirst();
+  EXPECT_FALSE(it->Valid());
+  it.reset();
+  pool().ReleaseSnapshot(*snapshot);
+}
+
+TEST_F(BulkLoadTest, ADroppedStoreAnswersNotFoundToEverything) {
+  ASSERT_OK(store().Put("a", "1"));
+  ASSERT_OK(pool().DropStore("store"));
+  EXPECT_CODE(store().CompareAndSwap("a", std::nullopt, "2"), Code::kNotFound);
+  EXPECT_CODE(store().CompareAndSwap("a", "1", "2"), Code::kNotFound);
+  EXPECT_CODE(store().CompareAndSwap("a", "1", std::nullopt), Code::kNotFound);
+  EXPECT_CODE(store().CompareAndSwap("a", std::nullopt, std::nullopt), Code::kNotFound);
+  for (const bool puts : {false, true}) {
+    const auto modify = [&](auto) { return puts ? std::optional<std::string>("2") : std::nullopt; };
+    EXPECT_CODE(store().ReadModifyWrite("a", modify), Code::kNotFound);
+  }
+  EXPECT_CODE(store().DeleteRange("", std::nullopt), Code::kNotFound);
+  EXPECT_CODE(store().NewBulkLoader(), Code::kNotFound);
 }
 
 TEST_F(BulkLoadTest, DropFreesEverything) {

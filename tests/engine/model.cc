@@ -89,13 +89,14 @@ std::string Model::LiveKey() {
 
 Status Model::Put(const std::string& key, const std::string& value) {
   Status s = store().Put(key, value);
-  if (s.ok()) map_[key] = value;
+  if (s.ok()) Set(kMain, key, value);
   return s;
 }
 
 void Model::Delete(const std::string& key) {
-  const bool there = map_.erase(key) > 0;
+  const bool there = map_.contains(key);
   EXPECT_EQ(store().Delete(key).code(), there ? Code::kOk : Code::kNotFound);
+  if (there) Set(kMain, key, std::nullopt);
 }
 
 void Model::Get(const std::string& key) {
@@ -214,33 +215,61 @@ void Model::AddStatistics() {
   sum_.root_shrinks += s.root_shrinks;
   sum_.compound_nodes += s.compound_nodes;
   sum_.tails_built += s.tails_built;
+  sum_.batches += s.batches;
+  sum_.conflicts += s.conflicts;
+  sum_.bulk_records += s.bulk_records;
+  sum_.nodes_dismantled += s.nodes_dismantled;
 }
 
 void Model::Reopen(bool read_only_between) {
+  ReleaseAllSnapshots();
   AddStatistics();
+  const auto reopen_other = [&] {
+    if (!other_exists_) {
+      other_ = nullptr;
+      EXPECT_CODE(pool().OpenStore("other"), Code::kNotFound);
+      return;
+    }
+    auto store = pool().OpenStore("other");
+    ASSERT_OK(store);
+    other_ = *store;
+    CompareView(*other_, ModelView(other_map_), nullptr);
+  };
   if (read_only_between) {
     fixture_.Reopen(true);
     ASSERT_TRUE(fixture_.is_open());
     CompareAll();
+    reopen_other();
     EXPECT_CODE(store().Put("k", "v"), Code::kReadOnly);
     EXPECT_CODE(store().Delete("k"), Code::kReadOnly);
   }
   fixture_.Reopen();
   ASSERT_TRUE(fixture_.is_open());
   CompareAll();
+  reopen_other();
 }
 
 void Model::CheckPool() {
   const CheckReport report = Check(pool());
   EXPECT_TRUE(report.problems.empty()) << report.ToString();
-  EXPECT_GE(report.records, map_.size() + 1);  // and the catalogue's
+  // And the catalogue's.
+  EXPECT_GE(report.records, map_.size() + other_map_.size() + (other_exists_ ? 2 : 1));
+  const Statistics s = pool().GetStatistics();
+  if (snapshots_.empty()) {
+    EXPECT_EQ(s.snapshots, 0u);
+    EXPECT_EQ(s.versions_retained, 0u);
+    EXPECT_EQ(s.version_bytes_retained, 0u);
+  }
+  sum_.versions_retained += s.versions_retained;  // for a look at whether there ever are any
 }
 
 void Model::Step() {
   if (map_.size() >= config_.live_max) growing_ = false;
   if (map_.size() <= config_.live_max / 100) growing_ = true;
   const uint64_t dice = random_.Below(1000);
-  if (dice < 600) {
+  if (dice < 25) {
+    StepMore();
+  } else if (dice < 600) {
     const bool put = random_.Below(10) < (growing_ ? 9u : 2u);
     if (!put) return Delete(random_.OneIn(10) ? AnyKey() : LiveKey());
     // A third of new keys in order, a few overwrites, else anywhere.

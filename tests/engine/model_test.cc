@@ -59,14 +59,26 @@ TEST_P(ModelTest, AgreesWithMap) {
   for (uint64_t i = 1; i <= ops; i++) {
     model.Step();
     ASSERT_FALSE(HasFailure()) << "operation " << i;
-    if (i % (ops / 12 + 1) == 0) model.CheckPool();
+    if (i % (ops / 12 + 1) == 0) {
+      if (i % 2 == 0) model.ReleaseAllSnapshots();
+      model.CheckPool();
+    }
     if (i % (ops / 5 + 1) == 0) model.Reopen(i % 2 == 0);
     ASSERT_FALSE(HasFailure()) << "after operation " << i;
   }
   model.CompareAll();
+  model.CheckPool();
   model.Reopen(true);
+  EXPECT_OK(model.pool().WaitForBackgroundWork());
   model.CheckPool();
   const Statistics s = model.statistics();
+  EXPECT_GT(s.batches, 0u);
+  EXPECT_GT(s.conflicts, 0u);
+  EXPECT_GT(s.versions_retained, 0u);
+  if (ops >= 100'000) {
+    EXPECT_GT(s.bulk_records, 0u);
+    EXPECT_GT(s.nodes_dismantled, 0u);
+  }
   EXPECT_GT(s.tails_built, 0u);
   EXPECT_GT(s.splits, 0u);
   EXPECT_GT(s.consolidations, 0u);

@@ -1,7 +1,9 @@
 // Snapshots through the public interface, and what is kept for them.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <map>
 #include <thread>
 
@@ -137,6 +139,37 @@ TEST_F(SnapshotTest, CloseListsWhatLives) {
   }
   pool().ReleaseSnapshot(snapshot);
   fixture_.Close();
+}
+
+TEST_F(SnapshotTest, AForgottenOneShowsToOtherProcesses) {
+  for (int i = 0; i < 200; i++) ASSERT_OK(store().Put(Key(i), "old"));
+  auto info = Pool::Peek(fixture_.path());
+  ASSERT_OK(info);
+  EXPECT_EQ(info->writer_pid, static_cast<uint32_t>(getpid()));
+  EXPECT_EQ(info->snapshots, 0u);
+  const Snapshot* snapshot = Take();
+  const Snapshot* another = Take();
+  std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  for (int round = 0; round < 2; round++) {
+    for (int i = 0; i < 200; i++) ASSERT_OK(store().Put(Key(i), "new"));
+  }
+  info = Pool::Peek(fixture_.path());
+  ASSERT_OK(info);
+  EXPECT_EQ(info->snapshots, 2u);
+  EXPECT_GT(info->snapshot_age_ns_max, 500000000u);
+  EXPECT_GT(info->versions_retained, 0u);
+  EXPECT_GT(info->version_bytes_retained, 0u);
+  EXPECT_EQ(pool().GetInfo().snapshots, 2u);
+  pool().ReleaseSnapshot(snapshot);
+  pool().ReleaseSnapshot(another);
+  info = Pool::Peek(fixture_.path());
+  ASSERT_OK(info);
+  EXPECT_EQ(info->snapshots, 0u);
+  fixture_.Close();
+  info = Pool::Peek(fixture_.path());
+  ASSERT_OK(info);
+  EXPECT_EQ(info->writer_pid, 0u);
+  EXPECT_CODE(Pool::Peek(fixture_.path() + ".absent"), Code::kNotFound);
 }
 
 TEST(SnapshotMemory, ABoundMakesTheOldestExpireAndNoPutFail) {

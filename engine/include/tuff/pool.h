@@ -55,6 +55,13 @@ struct PoolInfo {
   Guard guard = Guard::kNone;                           ///< in force
   MemmapPlace memmap = MemmapPlace::kDram;              ///< in force
   uint64_t mount_flags = 0;                             ///< administrator's
+  uint32_t writer_pid = 0;  ///< process that has it open for writing, as far as known; 0: none
+
+  // Snapshots taken and not released in that process. Forgotten ones show by their age.
+  uint64_t snapshots = 0;
+  uint64_t snapshot_age_ns_max = 0;
+  uint64_t versions_retained = 0;
+  uint64_t version_bytes_retained = 0;  ///< DRAM
 };
 
 class Pool {
@@ -109,6 +116,10 @@ class Pool {
 
   Statistics GetStatistics() const;
   PoolInfo GetInfo() const;
+  /// What can be told of a pool without opening it: also of one that another process writes. What
+  /// is in force in a mount (granularity, guard, memmap) is left as it is by default.
+  /// Errors: NotFound, Permission, Corruption, NotSupported, Io.
+  static Result<PoolInfo> Peek(const std::string& path);
 
   /// "tuff.<name>" as text; NotFound for names that Properties() does not list.
   Result<std::string> GetProperty(std::string_view name);
