@@ -34,9 +34,9 @@ TEST_P(Threes, EveryStepOfA) {
       Actor& actor_c = scheduler.Add("C", [&] { act_c(client_c); });
       EXPECT_EQ(scheduler.MustRunTo(actor_a, stop), Outcome::kParked);
       scheduler.RunOn(actor_b);
-      // Readers take no latch: they wait for nobody, but for a first touch.
-      const bool only_reads = c == What::kGet || c == What::kForward || c == What::kBackward;
-      if (only_reads) {
+      // Gets wait for nobody, but for a first touch. An iterator waits for writers that have shown
+      // a number and not finished.
+      if (c == What::kGet) {
         EXPECT_EQ(scheduler.MustFinish(actor_c), Outcome::kFinished);
       } else {
         scheduler.RunOn(actor_c);

@@ -288,7 +288,7 @@ class Worker {
 class Serializability : public testing::TestWithParam<Granularity> {};
 
 TEST_P(Serializability, OfRandomHistories) {
-  const uint64_t rounds = EnvNumber("TUFF_SERIALIZABILITY_ROUNDS", kSanitized ? 60 : 400);
+  const uint64_t rounds = EnvNumber("TUFF_SERIALIZABILITY_ROUNDS", kSanitized ? 20 : 400);
   World world(GetParam());
   uint64_t operations = 0;
   uint64_t conflicts = 0;

@@ -343,8 +343,8 @@ TEST(StressMore, BatchesInAFullPool) {
   PoolFixture fixture;
   constexpr size_t kThreads = 3;
   std::vector<uint64_t> written(kThreads);
-  const size_t value_bytes = kSanitized ? 3000 : 700;
-  for (int round = 0; round < 2; round++) {
+  const size_t value_bytes = kSanitized ? 12000 : 700;
+  for (int round = 0; round < (kSanitized ? 1 : 2); round++) {
     InThreads(kThreads, [&](size_t t) {
       Store& store = fixture.store();
       const auto key = [&](uint64_t i, size_t k) { return fmt::format("{}-{:06}-{}", k, i, t); };
