@@ -179,14 +179,24 @@ Operations Leaves(int n, std::string (*key)(int), size_t value_bytes) {
          Operations{BulkLoadOp(kStore, Keys(n, key), std::string(value_bytes, 'v'))};
 }
 
-Workload Drop(Operations prepare) {
-  return Growing(&Statistics::nodes_dismantled, std::move(prepare),
-                 {DropStoreOp(kStore), WaitOp()});
+Workload InSteps(Workload workload, size_t steps) {
+  workload.must_meet = "change.5";
+  workload.must_meet_times = steps;
+  return workload;
 }
 
-Workload BulkLoad(int n, std::string (*key)(int), size_t value_bytes) {
-  return Growing(&Statistics::bulk_records, Some() + Deletes(5, SmallKey),
-                 {BulkLoadOp(kStore, Keys(n, key), std::string(value_bytes, 'v')), WaitOp()});
+Workload Drop(Operations prepare, size_t steps) {
+  return InSteps(
+      Growing(&Statistics::nodes_dismantled, std::move(prepare), {DropStoreOp(kStore), WaitOp()}),
+      steps);
+}
+
+// The empty tree that was there is dismantled.
+Workload BulkLoad(int n, std::string (*key)(int), size_t value_bytes, size_t parents) {
+  return InSteps(
+      Growing(&Statistics::bulk_records, Some() + Deletes(5, SmallKey),
+              {BulkLoadOp(kStore, Keys(n, key), std::string(value_bytes, 'v')), WaitOp()}),
+      parents + 1);
 }
 
 Workload GiveUpBulkLoad() {
@@ -316,17 +326,17 @@ const Maker kMakers[] = {
      [](P) { return Simple(Small(), {DeleteRangeOp(kStore, SmallKey(50), SmallKey(120))}); }},
     {"batch_beside_puts", [](P) { return BatchBesidePuts(); }},
     {"two_batches", [](P) { return TwoBatches(); }},
-    {"drop_store", [](P) { return Drop(Other() + Some()); }},
+    {"drop_store", [](P) { return Drop(Other() + Some(), 1); }},
     {"drop_reopen",
      [](P) {
        return Simple(Other() + Small(), {DropStoreOp(kStore), CloseOp(), OpenOp(), WaitOp()});
      }},
-    {"drop_tall", [](P) { return Drop(Leaves(500, LongerKey, 0)); }},
+    {"drop_tall", [](P) { return Drop(Leaves(500, LongerKey, 0), 4); }},
     // More leaves under one node than are freed in one step.
-    {"drop_large", [](P) { return Drop(Leaves(2500, SmallKey, 160)); }},
-    {"bulk_one_leaf", [](P) { return BulkLoad(10, SmallKey, 20); }},
-    {"bulk_one_parent", [](P) { return BulkLoad(100, SmallKey, 100); }},
-    {"bulk_parents", [](P) { return BulkLoad(500, LongerKey, 0); }},
+    {"drop_large", [](P) { return Drop(Leaves(2500, SmallKey, 160), 3); }},
+    {"bulk_one_leaf", [](P) { return BulkLoad(10, SmallKey, 20, 1); }},
+    {"bulk_one_parent", [](P) { return BulkLoad(100, SmallKey, 100, 1); }},
+    {"bulk_parents", [](P) { return BulkLoad(700, LongerKey, 0, 3); }},
     {"bulk_given_up", [](P) { return GiveUpBulkLoad(); }},
 };
 
