@@ -14,10 +14,59 @@ std::string_view MemmapName(MemmapPlace place) {
   return place == MemmapPlace::kPool ? "pool" : "dram";
 }
 
+void Row(std::string* out, std::string_view name, std::string_view value) {
+  *out += fmt::format("{:<12} {}\n", name, value);
+}
+
+double Seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+// A pool that another process writes.
+std::string TextInUse(const PoolInfo& info) {
+  std::string out;
+  Row(&out, "pool", Escape(info.path));
+  Row(&out, "uuid", info.uuid);
+  Row(&out, "format", fmt::format("version {}", info.format_version));
+  Row(&out, "size", fmt::format("{} ({} bytes; frames {}, sections {})",
+                                FormatSize(info.size_bytes), info.size_bytes, info.frames,
+                                info.sections));
+  Row(&out, "in use", fmt::format("by process {}; this is what it tells", info.writer_pid));
+  Row(&out, "crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
+  Row(&out, "mounts", fmt::format("{}", info.mount_count));
+  if (info.snapshots == 0) {
+    Row(&out, "snapshots", "none");
+  } else {
+    Row(&out, "snapshots",
+        fmt::format("{}; the oldest was taken {:.1f} s ago", info.snapshots,
+                    Seconds(info.snapshot_age_ns_max)));
+    Row(&out, "kept", fmt::format("versions {}, for snapshots, in {} of its memory",
+                                  info.versions_retained, FormatSize(info.version_bytes_retained)));
+  }
+  return out;
+}
+
+std::string JsonInUse(const PoolInfo& info) {
+  JsonObject json;
+  json.SetBytes("path", info.path);
+  json.SetBytes("uuid", info.uuid);
+  json.SetNumber("format_version", info.format_version);
+  json.SetNumber("size_bytes", info.size_bytes);
+  json.SetNumber("frames", info.frames);
+  json.SetNumber("sections", info.sections);
+  json.SetNumber("mount_count", info.mount_count);
+  json.SetBool("in_use", true);
+  json.SetNumber("writer_pid", info.writer_pid);
+  json.SetBool("crashed_since_scrub", info.crashed_since_scrub);
+  json.SetNumber("snapshots", info.snapshots);
+  json.SetNumber("snapshot_age_ns_max", info.snapshot_age_ns_max);
+  json.SetNumber("versions_retained", info.versions_retained);
+  json.SetNumber("version_bytes_retained", info.version_bytes_retained);
+  return json.Line() + '\n';
+}
+
 std::string Text(const PoolInfo& info, const Statistics& done) {
   std::string out;
   const auto row = [&out](std::string_view name, std::string_view value) {
-    out += fmt::format("{:<12} {}\n", name, value);
+    Row(&out, name, value);
   };
   row("pool", Escape(info.path));
   row("uuid", info.uuid);
@@ -54,6 +103,7 @@ std::string Json(const PoolInfo& info, const Statistics& done) {
   json.SetNumber("frames", info.frames);
   json.SetNumber("sections", info.sections);
   json.SetNumber("mount_count", info.mount_count);
+  json.SetBool("in_use", false);
   json.SetBool("read_only", info.read_only);
   json.SetBool("was_clean", info.was_clean);
   json.SetBool("recovered_in_memory", info.recovered_in_memory);
@@ -86,7 +136,9 @@ void InfoVerb::Declare(Command* command) {
   command->About(
       "Describes a pool: its size, whether it was closed cleanly before, and what is in force in "
       "this open: the granularity of durable writes, the write guard, where page descriptors live. "
-      "(An open for reading has nothing to guard and keeps descriptors in DRAM.)");
+      "(An open for reading has nothing to guard and keeps descriptors in DRAM.) Of a pool that "
+      "another process has open for writing it prints what that process tells: also how many "
+      "snapshots it holds, how old the oldest is, and what memory is kept for them.");
   DeclarePool(command, &pool_);
   command->Flag("--json", &json_, "Print one JSON object.");
   DeclareReadOptions(command, &pool_);
@@ -94,6 +146,12 @@ void InfoVerb::Declare(Command* command) {
 
 Outcome InfoVerb::Run(const Context& context) {
   Result<std::unique_ptr<Pool>> pool = OpenToRead(pool_, context.console);
+  if (pool.status().code() == Code::kLocked) {
+    Result<PoolInfo> info = Pool::Peek(pool_.path);
+    if (!info.ok()) return InPool(pool_, info.TakeStatus());
+    context.output->Write(json_ ? JsonInUse(*info) : TextInUse(*info));
+    return Status();
+  }
   if (!pool.ok()) return pool.status();
   const PoolInfo info = (*pool)->GetInfo();
   const Statistics done = (*pool)->GetStatistics();  // by opening it
