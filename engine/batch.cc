@@ -66,7 +66,8 @@ Status BatchWriter::LatchAll(LaneHold* lane) {
   held_.reserve(ops_.size());  // noting a latch must not fail
   for (size_t i = 0; i < ops_.size();) {
     NodeView node;
-    if (Status s = ops_[i].tree->LatchLeaf(ops_[i].key, lane, &node); !s.ok()) return s;
+    if (Status s = ops_[i].tree->LatchLeaf(ops_[i].key, lane, &node, !held_.empty()); !s.ok())
+      return s;
     const Held held{ops_[i].tree, node, i, EndOfLeaf(node, i)};
     bool had_room = false;
     if (Status s = MakeRoom(held, lane, &had_room); !s.ok()) return s;

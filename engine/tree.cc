@@ -165,14 +165,19 @@ Status Tree::MakeRoot(unsigned lane) {
   return change.MakeRoot();
 }
 
-Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
+Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, bool holds_others) {
   for (;;) {
     uint64_t number = 0;
     {
       RcuReadSection section;
       if (Status s = CheckGate(); !s.ok()) return s;
       if (Status s = Descend(key, SeekTo::kAt, 0, leaf); !s.ok()) return s;
-      if (leaf->data() != nullptr) number = leaf->number();
+      if (leaf->data() != nullptr) {
+        number = leaf->number();
+        // Were its frame reused while we wait, we could meet another leaf there, whose holder waits
+        // for one of ours.
+        if (holds_others) map_.limbo().Pin(leaf->pfn());
+      }
     }
     if (leaf->data() == nullptr) {
       if (Status s = MakeRoot(lane->Take()); !s.ok()) return s;
@@ -181,6 +186,7 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf) {
     SEQUENCE_POINT("put.latch");
     Descriptor& head = map_.memmap().At(leaf->pfn());
     LatchHold hold(head.latch);
+    if (holds_others) map_.limbo().Unpin(leaf->pfn());
     // Where a record may go.
     __builtin_prefetch(leaf->data() + size_t{head.tail_end} * 8, 1);
     if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent

@@ -115,8 +115,9 @@ class Tree {
   // For Restructure, BatchWriter and CheckTree.
 
   /// Latches the leaf of `key`, tail built and whole; makes a root leaf if there is none.
+  /// `holds_others`: the caller holds latches of leaves to the left, or of other trees.
   /// Errors: Busy (frozen), NotFound (dropped), Corruption, NoSpace, ReadOnly, Io.
-  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf);
+  Status LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, bool holds_others = false);
   /// OK or Conflict. REQUIRES: the leaf's latch is held.
   Status CheckPrecondition(const Leaf& leaf, std::string_view key, const Precondition& condition);
   /// After deletes: merges the leaf of `key` if it is thin and can be.
