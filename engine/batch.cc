@@ -27,6 +27,7 @@ Status BatchWriter::Write(std::vector<BatchOp> ops) {
     if (s.ok()) {
       Count();
       ShrinkAfterDeletes(&lane);
+      CompactDense(&lane);
     }
     if (s.code() == Code::kConflict) map_.counters().Add(Counter::kConflicts);
     return s;
@@ -40,6 +41,7 @@ Status BatchWriter::Attempt(LaneHold* lane) {
     BatchWriter* writer;
   } unlatcher{this};
   held_.clear();
+  dense_.clear();
   idle_.assign(ops_.size(), false);
   if (Status s = LatchAll(lane); !s.ok()) return s;
   SEQUENCE_POINT("batch.latched");
@@ -225,6 +227,9 @@ Status BatchWriter::Append(LaneHold* lane) {
   }
   in_flight.Pend(number);
   for (size_t i = 0; i < written.size(); i++) {
+    if (2 * placed[i].size() > TailSlots(written[i]->node.order())) {
+      dense_.push_back(written[i]->first);
+    }
     Show(*written[i], placed[i], in_group);
     SEQUENCE_POINT("batch.shown");
   }
@@ -253,6 +258,12 @@ void BatchWriter::Count() {
   counters.Add(Counter::kPuts, puts);
   counters.Add(Counter::kDeletes, deletes);
   counters.Add(Counter::kUserBytesWritten, bytes);
+}
+
+// Leaves that hold what their logs had room for would stay less than half full for ever, if keys
+// ascend.
+void BatchWriter::CompactDense(LaneHold* lane) {
+  for (const size_t i : dense_) ops_[i].tree->Compact(ops_[i].key, lane);
 }
 
 // One look for each run of deleted keys that may have lain in one leaf.

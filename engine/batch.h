@@ -64,6 +64,7 @@ class BatchWriter {
   void Show(const Held& held, const std::vector<Placed>& placed, bool in_group);
   void Unlatch();
   void ShrinkAfterDeletes(LaneHold* lane);
+  void CompactDense(LaneHold* lane);
   void Count();
 
   PageMap& map_;
@@ -71,6 +72,7 @@ class BatchWriter {
   std::vector<BatchOp> ops_;
   std::vector<bool> idle_;  // deletes of what is not there, for this attempt
   std::vector<Held> held_;
+  std::vector<size_t> dense_;  // first ops of leaves that got about as much as a log holds
 };
 
 }  // namespace tuff

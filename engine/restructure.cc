@@ -192,7 +192,7 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& wante
   level.old = {node};
   NodePlan plan;
 
-  if (may_merge && LeafIsThin(records, tree_.records_per_leaf()) &&
+  if (may_merge && (merging == Merging::kMust || LeafIsThin(records, tree_.records_per_leaf())) &&
       tree_.root_word() != node.child_word()) {
     for (const bool right : {true, false}) {
       NodeView other;

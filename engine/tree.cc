@@ -342,6 +342,18 @@ void Tree::Shrink(std::string_view key, LaneHold* lane) {
   ShrinkLatched(node, key, lane, &hold);
 }
 
+void Tree::Compact(std::string_view key, LaneHold* lane) {
+  const Versions::WriterMark mark(versions_, object_id_);
+  NodeView node;
+  if (!LatchLeaf(key, lane, &node).ok()) return;
+  LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
+  if (Leaf(map_, node).tail_count() <= node.count() || root_word() == node.child_word()) return;
+  if (!lane->TryTake()) return;
+  Restructure change(*this, lane->Take());
+  hold.HandOver();
+  if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
+}
+
 bool MayReclaim(PageMap& map, bool shrinking, int tries) {
   const bool freed = map.limbo().Reclaim() > 0;
   if (tries == 0) return true;  // if not we, another thread may have emptied limbo a moment ago

@@ -136,6 +136,9 @@ class Tree {
   Status CheckPrecondition(const Leaf& leaf, std::string_view key, const Precondition& condition);
   /// After deletes: merges the leaf of `key` if it is thin and can be.
   void Shrink(std::string_view key, LaneHold* lane);
+  /// After many writes to neighbouring keys at once, which logs alone hold: merges the leaf of
+  /// `key`, if its log has most of it, with a neighbour, if the two fit into one node.
+  void Compact(std::string_view key, LaneHold* lane);
   /// After a Busy of LatchLeaf: waits until the gate is not frozen. REQUIRES: not marked as writer.
   void AwaitThaw() const;
   void MarkChanged() {

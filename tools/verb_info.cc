@@ -26,9 +26,9 @@ std::string TextInUse(const PoolInfo& info) {
   Row(&out, "pool", Escape(info.path));
   Row(&out, "uuid", info.uuid);
   Row(&out, "format", fmt::format("version {}", info.format_version));
-  Row(&out, "size", fmt::format("{} ({} bytes; frames {}, sections {})",
-                                FormatSize(info.size_bytes), info.size_bytes, info.frames,
-                                info.sections));
+  Row(&out, "size",
+      fmt::format("{} ({} bytes; frames {}, sections {})", FormatSize(info.size_bytes),
+                  info.size_bytes, info.frames, info.sections));
   Row(&out, "in use", fmt::format("by process {}; this is what it tells", info.writer_pid));
   Row(&out, "crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
   Row(&out, "mounts", fmt::format("{}", info.mount_count));
@@ -38,8 +38,9 @@ std::string TextInUse(const PoolInfo& info) {
     Row(&out, "snapshots",
         fmt::format("{}; the oldest was taken {:.1f} s ago", info.snapshots,
                     Seconds(info.snapshot_age_ns_max)));
-    Row(&out, "kept", fmt::format("versions {}, for snapshots, in {} of its memory",
-                                  info.versions_retained, FormatSize(info.version_bytes_retained)));
+    Row(&out, "kept",
+        fmt::format("versions {}, for snapshots, in {} of its memory", info.versions_retained,
+                    FormatSize(info.version_bytes_retained)));
   }
   return out;
 }

@@ -349,5 +349,65 @@ TEST_P(Moments, EveryStepOfAWithEveryB) {
 INSTANTIATE_TEST_SUITE_P(All, Moments, testing::ValuesIn(kSides),
                          [](const auto& info) { return std::string(NameOf(info.param)); });
 
+// T1, a batch, holds leaf A and waits for the latch of leaf B, which it has found without a latch.
+// Meanwhile B is replaced and freed, and leaf C, left of A, is reborn in its frame. T2, another
+// batch, holds C and waits for A. Neither may wait for the other.
+TEST(FrameReuse, ABatchDoesNotMeetALeafToTheLeftInTheFrameItWaitsFor) {
+  const std::string c = "m010";
+  const std::string a = "m050";
+  const std::string b = "m090";
+  Scene scene(false);
+  Arena& arena = *scene.arena;
+  PageMap& map = arena.map();
+  arena.pool().ReleaseSnapshot(scene.snapshot);
+  const auto leaf_of = [&](const std::string& key) {
+    const auto object = PoolTestPeer::GetCatalogue(arena.pool()).Find("store");
+    Tree tree(map, object->id, object->anchor);
+    LeafSnapshot leaf;
+    EXPECT_OK(tree.PinLeaf(key, SeekTo::kAt, &leaf));
+    tree.Unpin(leaf.node.pfn());
+    return leaf.node.pfn();
+  };
+  const auto rewrite = [&](const std::string& key) {
+    const Pfn before = leaf_of(key);
+    while (leaf_of(key) == before) ASSERT_OK(arena.store().Put(key, Scene::Text(0)));
+  };
+  const auto write = [&](const std::string& first, const std::string& second) {
+    WriteBatch batch;
+    EXPECT_OK(batch.Put(arena.store(), first, Scene::Text(1)));
+    EXPECT_OK(batch.Put(arena.store(), second, Scene::Text(1)));
+    EXPECT_OK(arena.pool().Write(batch));
+  };
+  {
+    Scheduler scheduler;
+    Actor& t1 = scheduler.Add("T1", [&] { write(a, b); });
+    Actor& t2 = scheduler.Add("T2", [&] { write(c, a); });
+    ASSERT_EQ(scheduler.MustRunTo(t1, At("put.latch", 2)), Outcome::kParked);
+    const Pfn old_b = leaf_of(b);
+    rewrite(b);
+    map.limbo().Reclaim();
+    // Little else is free, if that is, so that it will soon be C's.
+    std::vector<Pfn> taken;
+    bool reused = false;
+    while (const Pfn pfn = map.allocator().Allocate(0, AllocFor::kGrowth)) {
+      reused = reused || pfn == old_b;
+      if (pfn != old_b) taken.push_back(pfn);
+    }
+    if (reused) map.allocator().Free(old_b, 0);
+    for (int tries = 0; reused && tries < 20000 && leaf_of(c) != old_b; tries++) {
+      const Status s = arena.store().Put(c, Scene::Text(0));
+      map.limbo().Reclaim();
+      if (s.ok() || taken.empty()) continue;
+      map.allocator().Free(taken.back(), 0);
+      taken.pop_back();
+    }
+    for (const Pfn pfn : taken) map.allocator().Free(pfn, 0);
+    EXPECT_FALSE(reused) << "and C's is " << leaf_of(c);
+    EXPECT_EQ(scheduler.RunOn(t2), Outcome::kBlocked);
+    scheduler.JoinAll();
+  }
+  EXPECT_EQ(arena.Problems(), "");
+}
+
 }  // namespace
 }  // namespace tuff::test

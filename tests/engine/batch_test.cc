@@ -133,6 +133,44 @@ TEST_F(BatchTest, AFullPoolRefusesItWhole) {
   EXPECT_EQ(Problems(pool()), "");
 }
 
+TEST_F(BatchTest, AscendingBatchesFillTheirLeaves) {
+  constexpr int kRecords = 20000;
+  constexpr size_t kRecordBytes = 9 + 100;
+  for (const int size : {20, 100, 1000}) {
+    const uint64_t before = FreeFrames(pool());
+    auto other = pool().CreateStore("other");
+    ASSERT_OK(other);
+    for (int i = 0; i < kRecords; i += size) {
+      WriteBatch batch;
+      for (int k = i; k < i + size; k++) {
+        ASSERT_OK(batch.Put(**other, Key(k), std::string(100, 'v')));
+      }
+      ASSERT_OK(pool().Write(batch));
+    }
+    const uint64_t used = (before - FreeFrames(pool())) * kFrameSize;
+    EXPECT_LT(static_cast<double>(used), 1.7 * kRecords * kRecordBytes) << size;
+    EXPECT_EQ(Read(**other).size(), size_t{kRecords});
+    EXPECT_EQ(Problems(pool()), "");
+    ASSERT_OK(pool().DropStore("other"));
+    ASSERT_OK(pool().WaitForBackgroundWork());
+  }
+}
+
+TEST_F(BatchTest, LargeValuesSideBySide) {
+  PoolFixture large([] {
+    CreateOptions options = SmallPool();
+    options.size_bytes = 64u << 20;
+    return options;
+  }());
+  WriteBatch batch;
+  for (int i = 0; i < 300; i++) {
+    ASSERT_OK(batch.Put(large.store(), Key(i), std::string(15000, 'v')));
+  }
+  ASSERT_OK(large.pool().Write(batch));
+  EXPECT_EQ(Read(large.store()).size(), 300u);
+  EXPECT_EQ(Problems(large.pool()), "");
+}
+
 TEST_F(BatchTest, CompareAndSwap) {
   EXPECT_EQ(store().CompareAndSwap("a", "1", "2").code(), Code::kConflict);
   ASSERT_OK(store().CompareAndSwap("a", std::nullopt, "1"));
