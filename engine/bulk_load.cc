@@ -21,9 +21,21 @@ std::vector<ChildEntry> Entries(const auto& children) {
   return entries;
 }
 
+// True if they fit, wherever the node will end: without a high fence the separators are stored with
+// what they have in common.
 bool FitsOneNode(std::span<const ChildEntry> children, std::string_view low,
                  std::optional<std::string_view> high) {
-  return children.size() <= kLeavesPerStep && PlanInner(children, low, high).parts.size() == 1;
+  return children.size() <= kLeavesPerStep && PlanInner(children, low, high).parts.size() == 1 &&
+         InnerBytes(children, low, std::nullopt) + Pad8(kKeySizeMax) <= kNodeBytesMax;
+}
+
+// Of the one node for them, which PlanInner might rather split.
+unsigned InnerOrderFor(std::span<const ChildEntry> children, const NodeIdentity& id) {
+  const size_t bytes = InnerBytes(children, id.low, id.high);
+  unsigned order = 0;
+  while (bytes > kFrameSize << order) order++;
+  assert(order <= kNodeOrderMax);
+  return order;
 }
 
 }  // namespace
@@ -171,7 +183,7 @@ Status BulkLoader::Impl::CloseParent(std::optional<std::string_view> high) {
   id.level = 1;
   id.low = leaves_[0].low;
   id.high = high;
-  id.order = PlanInner(entries, id.low, high).parts[0].order;
+  id.order = InnerOrderFor(entries, id);
   NewNode* node = nullptr;
   if (Status s = NewFrames(&id, &node); !s.ok()) return s;
   WriteInner(node->bytes.get(), id, entries, map_.hash_seed());
@@ -200,7 +212,7 @@ Status BulkLoader::Impl::WriteEdge(unsigned level, std::optional<std::string_vie
   id.level = level;
   id.low = edge.low;
   id.high = high;
-  id.order = PlanInner(entries, id.low, high).parts[0].order;
+  id.order = InnerOrderFor(entries, id);
   NewNode* node = nullptr;
   if (Status s = NewFrames(&id, &node); !s.ok()) return s;
   WriteInner(node->bytes.get(), id, entries, map_.hash_seed());
