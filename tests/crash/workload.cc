@@ -24,6 +24,11 @@ std::string SmallKey(int i) { return fmt::format("key{:04}", i); }
 std::string LongKey(int i) { return std::string(100, 'p') + fmt::format("{:04}", i); }
 std::string LongerKey(int i) { return std::string(400, 'p') + fmt::format("{:04}", i); }
 
+// Separators are long, and have nothing in common.
+std::string SpreadKey(int i) {
+  return fmt::format("{:02}", i / 100) + std::string(300, 'p') + fmt::format("{:02}", i % 100);
+}
+
 std::vector<std::string> Keys(int n, std::string (*key)(int)) {
   std::vector<std::string> keys;
   for (int i = 0; i < n; i++) keys.push_back(key(i));
@@ -336,7 +341,8 @@ const Maker kMakers[] = {
     {"drop_large", [](P) { return Drop(Leaves(2500, SmallKey, 160), 3); }},
     {"bulk_one_leaf", [](P) { return BulkLoad(10, SmallKey, 20, 1); }},
     {"bulk_one_parent", [](P) { return BulkLoad(100, SmallKey, 100, 1); }},
-    {"bulk_parents", [](P) { return BulkLoad(700, LongerKey, 0, 3); }},
+    {"bulk_two_parents", [](P) { return BulkLoad(500, LongerKey, 0, 2); }},
+    {"bulk_parents", [](P) { return BulkLoad(2600, SpreadKey, 0, 3); }},
     {"bulk_given_up", [](P) { return GiveUpBulkLoad(); }},
 };
 

@@ -98,6 +98,22 @@ TEST_F(BulkLoadTest, KeysWhoseCommonPrefixEndsSuddenly) {
     std::string value;
     for (int i = 0; i < n; i++) ASSERT_OK(store().Get(key(i), &value));
     ASSERT_OK(store().DeleteRange("", std::nullopt));
+// The last node of a level has no end, and stores its separators whole.
+TEST_F(BulkLoadTest, KeysThatBeginAlike) {
+  for (const size_t alike : {20, 60, 100, 400, 900}) {
+    const int n = alike < 100 ? 20000 : 3000;
+    auto loader = store().NewBulkLoader();
+    ASSERT_OK(loader);
+    const auto key = [&](int i) { return std::string(alike, 'p') + Key(i); };
+    for (int i = 0; i < n; i++) ASSERT_OK((*loader)->Add(key(i), "v"));
+    ASSERT_OK((*loader)->Finish());
+    loader = Status(Code::kBusy, "finished");
+    EXPECT_EQ(Count(store()), static_cast<uint64_t>(n));
+    EXPECT_EQ(Problems(pool()), "") << alike;
+    for (int i = 0; i < n; i += 100) ASSERT_OK(store().Put(key(i) + "x", "later"));
+    EXPECT_EQ(Problems(pool()), "") << alike;
+    ASSERT_OK(pool().DropStore("store"));
+    fixture_.Reopen();
   }
 }
 
