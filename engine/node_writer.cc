@@ -184,8 +184,8 @@ bool SplitLeafAt(size_t middle, unsigned order, std::span<const RecordView> reco
   return true;
 }
 
-// Splits records and pending records, taken together, in the middle. What is pending may need
-// further splits.
+// Splits records and pending records, taken together, in the middle, or where the left one's log is
+// full. What is pending may need further splits.
 bool SplitForGroup(unsigned order, std::span<const RecordView> records, std::string_view low,
                    std::optional<std::string_view> high, std::span<const PendingRecord> group,
                    size_t spare, NodePlan* plan) {
@@ -196,7 +196,8 @@ bool SplitForGroup(unsigned order, std::span<const RecordView> records, std::str
   size_t middle = 0;  // the last place so far where a separator can be
   std::string_view left;
   std::string separator;
-  for (size_t g = 0; 2 * sum < total || separator.empty();) {
+  const size_t slots = size_t{Descriptor::kTailSlots} << order;
+  for (size_t g = 0; (2 * sum < total && g <= slots) || separator.empty();) {
     if (r == records.size() && g == group.size()) break;
     const bool from_records =
         g == group.size() || (r < records.size() && records[r].key <= group[g].key);

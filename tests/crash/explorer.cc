@@ -403,7 +403,7 @@ ExploreResult ExploreIsolated(const std::string& workload, Granularity granulari
   const TempDir dir;
   const Isolated isolated = RunIsolated([&] {
     NowDoing("the dry run");
-    const Workload made = MakeWorkload(workload, dir.File("dry"));
+    const Workload made = MakeWorkload(workload, {dir.File("dry"), granularity});
     NowDoing("the recording");
     return ToText(Explore(made, granularity, dir.path(), options));
   });

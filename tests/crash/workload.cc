@@ -69,9 +69,9 @@ Operations Deletes(int n, std::string (*key)(int)) {
 }
 
 // The first of the operations, from number `from` on, at which `counter` grows.
-size_t FirstThatGrows(const std::string& path, const Operations& operations, Counter64 counter,
+size_t FirstThatGrows(const DryRun& dry_run, const Operations& operations, Counter64 counter,
                       size_t from) {
-  Session session{path, Granularity::kCacheLine, nullptr};
+  Session session{dry_run.path, dry_run.granularity, nullptr};
   if (Status s = session.Create(); !s.ok()) Die(s.ToString());
   for (size_t i = 0; i < operations.size(); i++) {
     const uint64_t before = session.pool->GetStatistics().*counter;
@@ -80,7 +80,7 @@ size_t FirstThatGrows(const std::string& path, const Operations& operations, Cou
     }
     if (i >= from && session.pool->GetStatistics().*counter > before) {
       (void)session.Close();
-      unlink(path.c_str());
+      unlink(dry_run.path.c_str());
       return i;
     }
   }
@@ -88,9 +88,9 @@ size_t FirstThatGrows(const std::string& path, const Operations& operations, Cou
 }
 
 // Records the operation at which `counter` first grows, and the next.
-Workload Until(const std::string& path, const Operations& operations, Counter64 counter,
+Workload Until(const DryRun& dry_run, const Operations& operations, Counter64 counter,
                size_t from = 0) {
-  const size_t at = FirstThatGrows(path, operations, counter, from);
+  const size_t at = FirstThatGrows(dry_run, operations, counter, from);
   const auto split = operations.begin() + static_cast<ptrdiff_t>(at);
   const auto end = at + 1 < operations.size() ? split + 2 : split + 1;
   Workload workload;
@@ -266,11 +266,11 @@ Workload CreatePool() {
 
 struct Maker {
   const char* name;
-  Workload (*make)(const std::string& path);
+  Workload (*make)(const DryRun& dry_run);
 };
 
 using S = Statistics;
-using P = const std::string&;
+using P = const DryRun&;
 
 const Maker kMakers[] = {
     {"create_pool", [](P) { return CreatePool(); }},
@@ -354,10 +354,10 @@ std::vector<std::string> WorkloadNames() {
   return names;
 }
 
-Workload MakeWorkload(const std::string& name, const std::string& path) {
+Workload MakeWorkload(const std::string& name, const DryRun& dry_run) {
   for (const Maker& maker : kMakers) {
     if (name != maker.name) continue;
-    Workload workload = maker.make(path);
+    Workload workload = maker.make(dry_run);
     workload.name = name;
     return workload;
   }

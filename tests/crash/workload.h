@@ -86,7 +86,13 @@ struct Workload {
 /// The names of all workloads, small ones first.
 std::vector<std::string> WorkloadNames();
 
-/// Makes one. `path` may be used for a dry run. REQUIRES: a name of the list.
-Workload MakeWorkload(const std::string& name, const std::string& path);
+/// A pool to find out in when something happens; how large leaves are depends on the granularity.
+struct DryRun {
+  std::string path;
+  Granularity granularity;
+};
+
+/// Makes one. REQUIRES: a name of the list.
+Workload MakeWorkload(const std::string& name, const DryRun& dry_run);
 
 }  // namespace tuff::test

@@ -98,6 +98,9 @@ TEST_F(BulkLoadTest, KeysWhoseCommonPrefixEndsSuddenly) {
     std::string value;
     for (int i = 0; i < n; i++) ASSERT_OK(store().Get(key(i), &value));
     ASSERT_OK(store().DeleteRange("", std::nullopt));
+  }
+}
+
 // The last node of a level has no end, and stores its separators whole.
 TEST_F(BulkLoadTest, KeysThatBeginAlike) {
   for (const size_t alike : {20, 60, 100, 400, 900}) {
