@@ -84,7 +84,7 @@ Status GroupCommit::Answer(const Leaf& leaf, const Request& request) {
 
 void GroupCommit::Gather(const Leaf& leaf, const std::vector<Request*>& taken, bool fresh,
                          Group* group) {
-  *group = Group{{}, kGroupBytes, 0, true};
+  *group = Group{{}, taken.size() > 1 ? kGroupBytes : 0, 0, true};
   for (Request* r : taken) {
     const auto same_key = [&](const Request* other) { return other->key == r->key; };
     const auto& members = group->members;
@@ -138,7 +138,7 @@ Status GroupCommit::Append(const std::vector<Request*>& taken, Group* group, Lan
 // Makes room for all in the leader's leaf; the records share the fence that retires the lane.
 Status GroupCommit::Rewrite(const NodeView& node, const std::vector<Request*>& taken, Group* group,
                             LatchHold* hold, LaneHold* lane) {
-  size_t bytes = kGroupBytes;
+  size_t bytes = taken.size() > 1 ? kGroupBytes : 0;
   bool shrinking = true;
   for (const Request* r : taken) {
     const size_t more = RecordBytes(r->key.size(), r->value.size());

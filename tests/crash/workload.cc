@@ -119,7 +119,7 @@ Operations Small() { return OneStore() + Puts(200, SmallKey, 100); }
 Operations Emptied() { return OneStore() + Puts(100, SmallKey, 100) + Deletes(100, SmallKey); }
 Operations Tall() { return OneStore() + Puts(900, LongKey, 100); }
 Operations TallEmptied() { return Tall() + Deletes(900, LongKey); }
-Operations Large() { return OneStore() + Puts(60, SmallKey, 1000); }
+Operations Large() { return OneStore() + Puts(100, SmallKey, 1000); }
 
 Operations Batches(std::vector<KeyWrite> writes) { return {BatchOp(std::move(writes))}; }
 
@@ -190,6 +190,11 @@ Workload InSteps(Workload workload, size_t steps) {
   return workload;
 }
 
+// Under PAGE leaves hold twice as many records, and more of some sizes.
+int ForLeaves(const DryRun& dry_run, int n) {
+  return dry_run.granularity == Granularity::kPage ? 3 * n : n;
+}
+
 Workload Drop(Operations prepare, size_t steps) {
   return InSteps(
       Growing(&Statistics::nodes_dismantled, std::move(prepare), {DropStoreOp(kStore), WaitOp()}),
@@ -204,9 +209,9 @@ Workload BulkLoad(int n, std::string (*key)(int), size_t value_bytes, size_t par
       parents + 1);
 }
 
-Workload GiveUpBulkLoad() {
+Workload GiveUpBulkLoad(int n) {
   return Growing(&Statistics::nodes_dismantled, Other() + OneStore(),
-                 {GiveUpBulkLoadOp(kStore, Keys(500, LongerKey), ""), WaitOp()});
+                 {GiveUpBulkLoadOp(kStore, Keys(n, LongerKey), ""), WaitOp()});
 }
 
 // On the same leaves: a batch over three of them, and puts.
@@ -310,7 +315,7 @@ const Maker kMakers[] = {
     {"compound_first", [](P path) { return Until(path, Large(), &S::compound_nodes); }},
     {"compound_split", [](P path) { return Until(path, Large(), &S::splits); }},
     {"compound_merge",
-     [](P path) { return Until(path, Large() + Deletes(60, SmallKey), &S::merges); }},
+     [](P path) { return Until(path, Large() + Deletes(100, SmallKey), &S::merges); }},
     {"compound_largest",
      [](P path) { return Until(path, OneStore() + Puts(12, SmallKey, 12000), &S::splits); }},
     {"compare_and_swap", [](P) { return CompareAndSwap(); }},
@@ -318,7 +323,11 @@ const Maker kMakers[] = {
     {"batch_stores", [](P) { return Simple(Some() + Other(), Batches(kInTwoStores)); }},
     {"batch_leaves", [](P) { return Simple(Small(), Batches(Writes(0, 200, 45, 10))); }},
     {"batch_makes_room",
-     [](P) { return Growing(&S::splits, Small(), Batches(Writes(20, 80, 2, 110))); }},
+     [](P dry_run) {
+       const bool page = dry_run.granularity == Granularity::kPage;  // larger logs
+       return Growing(page ? &S::consolidations : &S::splits, Small(),
+                      Batches(Writes(20, 60, 1, 110)));
+     }},
     {"batch_chunk", [](P) { return BatchInChunks(2, {}, 1); }},
     {"batch_chunks", [](P) { return BatchInChunks(5, {FragmentOp()}, 3); }},
     {"batch_deletes",
@@ -336,14 +345,15 @@ const Maker kMakers[] = {
      [](P) {
        return Simple(Other() + Small(), {DropStoreOp(kStore), CloseOp(), OpenOp(), WaitOp()});
      }},
-    {"drop_tall", [](P) { return Drop(Leaves(500, LongerKey, 0), 4); }},
+    {"drop_tall", [](P dry_run) { return Drop(Leaves(ForLeaves(dry_run, 500), LongerKey, 0), 4); }},
     // More leaves under one node than are freed in one step.
     {"drop_large", [](P) { return Drop(Leaves(2500, SmallKey, 160), 3); }},
     {"bulk_one_leaf", [](P) { return BulkLoad(10, SmallKey, 20, 1); }},
     {"bulk_one_parent", [](P) { return BulkLoad(100, SmallKey, 100, 1); }},
-    {"bulk_two_parents", [](P) { return BulkLoad(500, LongerKey, 0, 2); }},
+    {"bulk_two_parents",
+     [](P dry_run) { return BulkLoad(ForLeaves(dry_run, 500), LongerKey, 0, 2); }},
     {"bulk_parents", [](P) { return BulkLoad(2600, SpreadKey, 0, 3); }},
-    {"bulk_given_up", [](P) { return GiveUpBulkLoad(); }},
+    {"bulk_given_up", [](P dry_run) { return GiveUpBulkLoad(ForLeaves(dry_run, 500)); }},
 };
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST_F(SuperblockTest, AbsurdFieldsAreErrors) {
     EXPECT_CODE(Choose(), code);
   };
   expect(Code::kNotSupported, [](Superblock& sb) { sb.format_version = 2; });
-  expect(Code::kNotSupported, [](Superblock& sb) { sb.feature_incompat = 1; });
+  expect(Code::kNotSupported, [](Superblock& sb) { sb.feature_incompat = 2; });
   expect(Code::kNotSupported, [](Superblock& sb) { sb.feature_ro_compat = 1; });
   EXPECT_OK(Choose(false)) << "unknown ro_compat features allow reading";
   expect(Code::kOk, [](Superblock& sb) { sb.feature_compat = 1; });

@@ -56,7 +56,7 @@ until_true() {
     sleep 0.02
   done
 }
-locked() { { "$tuff" info "$1"; } >/dev/null 2>&1; [ $? -eq 3 ]; }
+locked() { { "$tuff" stores "$1"; } >/dev/null 2>&1; [ $? -eq 3 ]; }
 # Who was killed by timeout, which does not wait for it, may still be going.
 unlocked() { ! locked "$1"; }
 t=$'\t' n=$'\n'

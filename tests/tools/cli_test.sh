@@ -253,10 +253,12 @@ mkfifo fifo
 "${ignore_nothing[@]}" "$tuff" load pool held fifo --format=tsv >held.out 2>held.err &
 loader=$!; children+=("$loader"); exec 9>fifo
 until_true locked pool
-for words in 'get pool scan a' 'put pool scan a b' 'scan pool scan' 'info pool' 'load pool x d1'; do
+for words in 'get pool scan a' 'put pool scan a b' 'scan pool scan' 'stores pool' 'load pool x d1'; do
   # shellcheck disable=SC2086
   run $words; code 3; error 'pool'
 done
+ok info pool; out_has "^in use +by process $loader;"; out_has '^snapshots +none$'
+ok info pool --json; out_has '"in_use":true'; out_has '"snapshots":0'
 exec 9>&-; wait "$loader"; rc=$?; code 0
 # Readers share.
 awk 'BEGIN { for (i = 0; i < 2000; ++i) printf "%05d\t%0100d\n", i, i }' >many.tsv
