@@ -7,11 +7,13 @@
 // Snapshots are volatile: they end with the process. What writers supersede and a snapshot still
 // needs is kept in DRAM, so that a forgotten snapshot neither makes a write fail nor grows the
 // pool; Statistics tells its age and cost. OpenOptions::version_memory_bytes_max bounds it.
+//
 // Reads on snapshots follow the order in which writes were numbered, reads without one the order in
 // which they became visible. Of two writes under way at the same moment, to different keys, one
-// kind of read may meet the first without the second and the other kind the second without the
-// first. Ownership: the pool's, from Pool::GetSnapshot to Pool::ReleaseSnapshot. Thread-safety:
-// immutable; any number of threads may read with it.
+// kind of read may meet the first without the second, the other kind the second without the first.
+//
+// Ownership: the pool's, from Pool::GetSnapshot to Pool::ReleaseSnapshot.
+// Thread-safety: immutable; any number of threads may read with it.
 #pragma once
 
 #include <cstdint>
