@@ -25,10 +25,11 @@ build_and_test release -LE package
 # Not under ctest, whose time-outs are for the usual numbers.
 TUFF_CRASH_SEED=$(date +%s)
 export TUFF_CRASH_SEED TUFF_CRASH_PERCENT=1000 TUFF_KILLS=10000 TUFF_MODEL_OPS=50000000 \
-  TUFF_LINEARIZABILITY_SEEDS=20000 TUFF_STRESS_MS=600000
+  TUFF_LINEARIZABILITY_SEEDS=20000 TUFF_STRESS_MS=600000 TUFF_INTERLEAVE_STRIDE=1
 printf '\n== far more, TUFF_CRASH_SEED=%s\n' "$TUFF_CRASH_SEED"
 for program in crash/crash_test crash/crash_mutant_test crash/sigkill_test engine/model_test \
-  concurrency/linearizability_test concurrency/stress_test; do
+  concurrency/linearizability_test concurrency/stress_test concurrency/isolation_test \
+  concurrency/interleave_test; do
   "build/release/tests/$program" --gtest_brief=1
 done
 
