@@ -76,7 +76,7 @@ stage_of_selected() {
   step "$preset-configure" cmake --preset "$preset" || return
   # A test is named as its program, but for that of the program `tuff` itself.
   programs=$(ctest --test-dir "build/$preset" "${@:2}" -N |
-    sed -n 's/^ *Test *#[0-9]*: //p' | sed 's/^tools_cli_test$/tuff_cli/')
+    sed -n 's/^ *Test *#[0-9]*: //p' | sed 's/^tools_cli.*/tuff_cli/' | sort -u)
   # shellcheck disable=SC2086  # one word for each program
   step "$preset-build" configure_and_build "$preset" $programs || return
   run_ctest "$@"

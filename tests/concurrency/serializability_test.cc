@@ -6,6 +6,7 @@
 // reads of what is newest by what shows: each are serializable with all writes, but somebody who
 // puts, then gets, may see an order that a snapshot taken beside both does not have. So there are
 // two checks, in which either kind of read is left out.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>

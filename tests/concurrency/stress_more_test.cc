@@ -1,4 +1,5 @@
 // Snapshots, batches, transactions, bulk loads and dropped stores, beside everything else.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // WriteBatch, compare-and-swap, transactions, range deletes and many gets at once.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>

@@ -1,5 +1,6 @@
 // Bulk loads, dropping stores, and the graveyard where they leave what goes.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>

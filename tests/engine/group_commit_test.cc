@@ -1,5 +1,6 @@
 // Writers that share fences under PAGE: one leaf's put their records together, all share syncs.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Snapshots through the public interface, and what is kept for them.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
