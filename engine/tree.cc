@@ -447,6 +447,7 @@ Status Tree::PutWithRun(std::string_view key, std::string_view value, const Lane
 }
 
 Status Tree::DeleteWithRun(std::string_view key, const LaneRun& run) {
+  map_.memmap().Touch(run.pfn);  // or its page block would be initialised with the run free already
   if (Status s = WriteWithRun(key, {}, {RecordType::kDelete, run, {}}); !s.ok()) return s;
   const Limbo::Run freed{run.pfn, UnpackOwner(run.owner).order};
   map_.limbo().Add(&freed, 1);
