@@ -55,27 +55,50 @@ Status Leaf::DamagedBase(size_t i) const {
   return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
 }
 
+namespace {
+
+// A logged record for sorting: most comparisons are settled by the keys' heads.
+struct SortedLog {
+  uint64_t head;
+  const RecordView* record;
+
+  bool operator<(const SortedLog& other) const {
+    if (head != other.head) return head < other.head;
+    const int order = record->key.compare(other.record->key);
+    return order != 0 ? order < 0 : record > other.record;  // a key's newest first
+  }
+  bool IsUpTo(uint64_t base_head, std::string_view base_key) const {
+    return head != base_head ? head < base_head : record->key <= base_key;
+  }
+};
+
+}  // namespace
+
 Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) const {
   // All of the node will be read, in an order that the processor does not guess.
   for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
   std::vector<RecordView> log(tail_count);
+  std::array<SortedLog, kTailSlotsMax> sorted;
+  assert(tail_count <= sorted.size());
   for (size_t i = 0; i < tail_count; i++) {
     if (!LoggedRecord(i, &log[i])) return DamagedLog(i);
+    sorted[i] = {KeyHead(log[i].key), &log[i]};
   }
-  std::sort(log.begin(), log.end(), [](const RecordView& a, const RecordView& b) {
-    const int order = a.key.compare(b.key);
-    return order != 0 ? order < 0 : a.offset > b.offset;
-  });
+  const auto end = sorted.begin() + static_cast<ptrdiff_t>(tail_count);
+  std::sort(sorted.begin(), end);
   records->clear();
-  records->reserve(node_.count() + log.size());
-  auto logged = log.begin();
+  records->reserve(node_.count() + tail_count);
+  auto logged = sorted.begin();
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
     if (!node_.BaseRecord(i, &base) || CandidateIsDamaged(base)) return DamagedBase(i);
-    while (logged != log.end() && logged->key <= base.key) records->push_back(*logged++);
+    const uint64_t head = KeyHead(base.key);
+    for (; logged != end && logged->IsUpTo(head, base.key); ++logged) {
+      records->push_back(*logged->record);
+    }
     records->push_back(base);
   }
-  records->insert(records->end(), logged, log.end());
+  for (; logged != end; ++logged) records->push_back(*logged->record);
   return Status();
 }
 

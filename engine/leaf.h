@@ -16,6 +16,8 @@ namespace tuff {
 /// Logged records that a leaf of this order can hold.
 constexpr size_t TailSlots(unsigned order) { return size_t{Descriptor::kTailSlots} << order; }
 
+inline constexpr size_t kTailSlotsMax = TailSlots(kNodeOrderMax);
+
 class Leaf {
  public:
   Leaf(PageMap& map, const NodeView& node)

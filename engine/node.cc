@@ -52,10 +52,18 @@ size_t NodeView::CountSeparators(std::string_view key, bool or_equal) const {
   const std::string_view tail = key.substr(std::min<size_t>(header().prefix_bytes, key.size()));
   const uint64_t head = KeyHead(tail);
   size_t below = CountLess(heads(), n, head);
-  // Ties in the head are few; they are settled on whole keys.
-  for (; below < n && heads()[below] == head; below++) {
-    const int order = CompareWithSeparator(tail, below);
-    if (order < 0 || (order == 0 && !or_equal)) break;
+  if (below == n || heads()[below] != head) return below;
+  // Ties: they are settled on whole keys.
+  size_t behind = below + CountLess(heads() + below, n - below, head + 1);
+  if (head == UINT64_MAX) behind = n;
+  while (below < behind) {
+    const size_t middle = (below + behind) / 2;
+    const int order = CompareWithSeparator(tail, middle);
+    if (order > 0 || (order == 0 && or_equal)) {
+      below = middle + 1;
+    } else {
+      behind = middle;
+    }
   }
   return below;
 }

@@ -75,6 +75,11 @@ class NodeView {
   uint64_t ChildWord(size_t i) const { return Load64(at_ + base_end() + 8 * i); }
   /// Byte offset in the pool of child word i.
   uint64_t ChildPlace(size_t i) const { return OffsetOf(pfn_) + base_end() + 8 * i; }
+  InnerSlot Slot(size_t i) const {
+    InnerSlot slot;
+    std::memcpy(&slot, at_ + inner_slots_offset() + sizeof slot * i, sizeof slot);
+    return slot;
+  }
   /// Length of separator i: of the low fence of child i + 1.
   size_t SeparatorBytes(size_t i) const { return header().prefix_bytes + size_t{Slot(i).bytes}; }
   /// Writes separator i, SeparatorBytes(i) bytes, to `to`.
@@ -96,11 +101,6 @@ class NodeView {
   friend Status VerifyNode(const NodeView&, uint64_t, uint32_t);
   const uint64_t* heads() const {
     return reinterpret_cast<const uint64_t*>(at_ + sizeof(NodeHeader));
-  }
-  InnerSlot Slot(size_t i) const {
-    InnerSlot slot;
-    std::memcpy(&slot, at_ + inner_slots_offset() + sizeof slot * i, sizeof slot);
-    return slot;
   }
   std::string_view Text(size_t offset, size_t n) const {
     return {reinterpret_cast<const char*>(at_ + offset), n};

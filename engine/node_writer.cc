@@ -162,6 +162,78 @@ void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntr
 
 namespace {
 
+// Where the rests of an inner node's separators end.
+size_t TextEnd(const NodeView& node) {
+  size_t end = node.fences_offset() + node.header().low_bytes + node.header().high_bytes;
+  for (size_t i = 0; i < node.separators(); i++) {
+    const InnerSlot slot = node.Slot(i);
+    if (slot.bytes > 8) end = std::max(end, size_t{slot.offset} + slot.bytes - 8);
+  }
+  return end;
+}
+
+size_t RestBytes(const NodeView& node, std::string_view separator) {
+  const size_t tail = separator.size() - node.header().prefix_bytes;
+  return tail > 8 ? tail - 8 : 0;
+}
+
+// Copies n elements of `size` bytes with room for a new one at `at`; returns where that is.
+std::byte* CopyAround(std::byte* to, const std::byte* from, size_t n, size_t at, size_t size) {
+  std::memcpy(to, from, at * size);
+  std::memcpy(to + (at + 1) * size, from + at * size, (n - at) * size);
+  return to + at * size;
+}
+
+}  // namespace
+
+size_t SplicedInnerBytes(const NodeView& old, std::string_view separator) {
+  const size_t separators = old.separators() + 1;
+  const size_t text = TextEnd(old) - old.fences_offset() + RestBytes(old, separator);
+  return sizeof(NodeHeader) + 8 * separators + Pad8(sizeof(InnerSlot) * separators) + Pad8(text) +
+         8 * (separators + 1);
+}
+
+void SpliceInner(std::byte* to, const NodeIdentity& id, const NodeView& old, size_t at,
+                 uint64_t left, const ChildEntry& right, uint64_t hash_seed) {
+  const size_t n = old.separators();
+  NodeHeader header = MakeHeader(id, n + 2);
+  header.prefix_bytes = old.header().prefix_bytes;
+  const std::string_view tail = right.low.substr(header.prefix_bytes);
+  std::byte* const heads = to + sizeof header;
+  std::byte* const slots = heads + 8 * (n + 1);
+  const size_t slots_end = static_cast<size_t>(slots - to) + sizeof(InnerSlot) * (n + 1);
+  const size_t text = Pad8(slots_end);
+  const size_t old_text_bytes = TextEnd(old) - old.fences_offset();
+  std::memset(to + slots_end, 0, text - slots_end);
+  size_t end = text + old_text_bytes;
+  const InnerSlot slot{static_cast<uint16_t>(end), static_cast<uint16_t>(tail.size())};
+
+  const uint64_t head = KeyHead(tail);
+  std::memcpy(CopyAround(heads, old.data() + sizeof header, n, at, 8), &head, 8);
+  const std::byte* const old_slots = old.data() + old.inner_slots_offset();
+  std::memcpy(CopyAround(slots, old_slots, n, at, sizeof slot), &slot, sizeof slot);
+  const auto moved_by = static_cast<uint16_t>(text - old.fences_offset());
+  for (size_t i = 0; i <= n; i++) {
+    InnerSlot moved;
+    std::memcpy(&moved, slots + sizeof moved * i, sizeof moved);
+    if (i != at) moved.offset = static_cast<uint16_t>(moved.offset + moved_by);
+    std::memcpy(slots + sizeof moved * i, &moved, sizeof moved);
+  }
+  std::memcpy(to + text, old.data() + old.fences_offset(), old_text_bytes);
+  if (tail.size() > 8) PutText(to, &end, tail.substr(8));
+  const size_t words = Pad8(end);
+  std::memset(to + end, 0, words - end);
+  std::byte* const place =
+      CopyAround(to + words, old.data() + old.base_end(), n + 1, at, sizeof left);
+  std::memcpy(place, &left, sizeof left);
+  std::memcpy(place + sizeof left, &right.word, sizeof right.word);
+  const size_t all = words + 8 * (n + 2);
+  std::memset(to + all, 0, (kFrameSize << id.order) - all);
+  Seal(to, &header, words, id.pfn, hash_seed);
+}
+
+namespace {
+
 // Lays `records` into two leaves of `order`, the second from `middle` on. False if they do not fit.
 bool SplitLeafAt(size_t middle, unsigned order, std::span<const RecordView> records,
                  std::string_view low, std::optional<std::string_view> high,
@@ -297,6 +369,12 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
     if (SplitLeafAt(middle, order, records, low, high, pending, spare, &plan)) return plan;
   }
   return plan;
+}
+
+std::optional<unsigned> InnerOrderFor(size_t bytes, size_t children) {
+  const unsigned order = OrderFor(bytes / children, kChildrenPerInnerMin);
+  if (bytes > kFrameSize << order) return std::nullopt;
+  return order;
 }
 
 NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,

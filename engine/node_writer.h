@@ -52,6 +52,13 @@ size_t InnerBytes(std::span<const ChildEntry> children, std::string_view low,
 void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntry> children,
                 uint64_t hash_seed);
 
+/// Bytes of the inner node that SpliceInner makes.
+size_t SplicedInnerBytes(const NodeView& old, std::string_view separator);
+/// Writes what WriteInner would if child `at` of `old` had been split into `left` and `right`: most
+/// of the old node's bytes are copied as they are. REQUIRES: `id` has the old node's range.
+void SpliceInner(std::byte* to, const NodeIdentity& id, const NodeView& old, size_t at,
+                 uint64_t left, const ChildEntry& right, uint64_t hash_seed);
+
 /// How a set of sorted records or children is laid into one node or two.
 struct NodePlan {
   struct Part {
@@ -90,6 +97,8 @@ constexpr size_t PutRoom(size_t longest_key, size_t key_bytes, size_t logged) {
 /// Empty parts: nothing fits (an impossible record).
 NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
                   std::optional<std::string_view> high, const PendingRecord& pending);
+/// The order of an inner node of `bytes` with so many children; none: it must be split.
+std::optional<unsigned> InnerOrderFor(size_t bytes, size_t children);
 NodePlan PlanInner(std::span<const ChildEntry> children, std::string_view low,
                    std::optional<std::string_view> high);
 

@@ -375,8 +375,33 @@ void Restructure::AppendChildren(const NodeView& node, std::vector<ChildEntry>* 
   }
 }
 
+// One child has been split and the parent has room: the most frequent case by far.
+Status Restructure::SpliceParent(const NodeView& parent, const Level& level, unsigned order,
+                                 Level* next) {
+  NodeIdentity id;
+  id.level = level.level + 1;
+  id.order = order;
+  id.low = parent.low();
+  id.high = HighOf(parent);
+  NewNode* node = nullptr;
+  if (Status s = AddNode(&id, &node); !s.ok()) return s;
+  SpliceInner(node->bytes.get(), id, parent, parent.ChildIndex(level.old[0].low()),
+              level.fresh[0].word, level.fresh[1], map_.hash_seed());
+  Seal(*node);
+  next->level = id.level;
+  next->old = {parent};
+  next->fresh = {{id.low, PackChild(id.pfn, id.number)}};
+  return Status();
+}
+
 Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                                     bool* merge_failed, Level* next) {
+  if (level.old.size() == 1 && level.fresh.size() == 2) {
+    const size_t bytes = SplicedInnerBytes(parent, level.fresh[1].low);
+    if (const auto order = InnerOrderFor(bytes, parent.count() + 1)) {
+      return SpliceParent(parent, level, *order, next);
+    }
+  }
   const auto first = static_cast<ptrdiff_t>(parent.ChildIndex(level.old[0].low()));
   std::vector<ChildEntry> children;
   AppendChildren(parent, &children);

@@ -85,6 +85,7 @@ class Restructure {
   Status ReplaceRoot(const Level& level);
   Status ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                          bool* merge_failed, Level* next);
+  Status SpliceParent(const NodeView& parent, const Level& level, unsigned order, Level* next);
   bool LatchNeighbour(const NodeView& node, bool right, NodeView* neighbour);
   /// The latched parent of level.old[0]; empty if that is the root: then the anchor is latched.
   Status LatchParent(const Level& level, NodeView* parent);

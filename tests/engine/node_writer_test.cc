@@ -233,6 +233,45 @@ TEST(PlanInnerTest, RandomChildrenAlwaysFit) {
   }
 }
 
+// An inner node grown child by child, in place of each the node that is written from a list.
+TEST(SpliceInnerTest, GivesWhatWriteInnerGives) {
+  Random random(7);
+  for (int round = 0; round < 60; round++) {
+    const std::string low = round % 3 == 0 ? "" : "common/p";
+    std::optional<std::string> high;
+    if (round % 2 == 0) high = low.empty() ? "\xff\xff" : "common/q";
+    std::set<std::string> lows;
+    TestNode node = TestNode::Inner({low}, low, high);
+    std::vector<ChildEntry> children{{low, 1}};
+    for (uint64_t word = 2; word < 120; word++) {
+      std::string separator = low + std::string(1 + random.Below(20), 'a');
+      for (size_t i = low.size(); i < separator.size(); i++) {
+        separator[i] = "\0ab\xfe"[random.Below(round % 5 == 0 ? 2 : 4)];
+      }
+      const auto [place, is_new] = lows.insert(separator);
+      if (!is_new || *place <= low || (high && separator >= *high)) continue;
+      const size_t at = node.view().ChildIndex(separator);
+      TestNode spliced;
+      SpliceInner(spliced.bytes(), TestNode::Identity(1, 2, low, high), node.view(), at, 1000 + word,
+                  {separator, word}, kTestSeed);
+      ASSERT_TRUE(spliced.Verify().ok()) << spliced.Verify().ToString();
+      children[at].word = 1000 + word;
+      children.insert(children.begin() + static_cast<ptrdiff_t>(at) + 1, {*place, word});
+      ASSERT_EQ(SplicedInnerBytes(node.view(), separator), InnerBytes(children, low, high));
+      ASSERT_EQ(spliced.view().base_end() + 8 * children.size(), InnerBytes(children, low, high));
+      ASSERT_EQ(spliced.view().prefix().size(), node.view().prefix().size());
+      for (size_t i = 0; i < children.size(); i++) {
+        ASSERT_EQ(spliced.view().ChildWord(i), children[i].word);
+        std::string text;
+        if (i > 0) spliced.view().AppendSeparator(i - 1, &text);
+        ASSERT_EQ(text, i > 0 ? children[i].low : "");
+        ASSERT_EQ(spliced.view().ChildIndex(children[i].low), i);
+      }
+      node = spliced;
+    }
+  }
+}
+
 TEST(ThinTest, FewRecordsAreThinManyAreNot) {
   TestRecords records;
   EXPECT_TRUE(LeafIsThin(records.views()));
