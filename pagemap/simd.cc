@@ -13,11 +13,11 @@ size_t CountLessPlain(const uint64_t* words, size_t n, uint64_t x) {
 
 // Adds to each lane of `sum` whether its word is below the biased `wanted`. AVX2 compares signed:
 // both sides are shifted by 2^63.
-#define TUFF_COUNT_LESS_4(sum, at)                                                             \
-  sum = _mm256_sub_epi64(                                                                      \
-      sum, _mm256_cmpgt_epi64(                                                                 \
-               wanted, _mm256_xor_si256(                                                       \
-                           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)), bias)))
+#define TUFF_COUNT_LESS_4(sum, at) \
+  sum = _mm256_sub_epi64(          \
+      sum, _mm256_cmpgt_epi64(     \
+               wanted,             \
+               _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)), bias)))
 
 __attribute__((target("avx2"))) size_t CountLessAvx2(const uint64_t* words, size_t n, uint64_t x) {
   const __m256i bias = _mm256_set1_epi64x(INT64_MIN);
