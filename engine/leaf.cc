@@ -28,7 +28,7 @@ bool Leaf::LoggedRecord(size_t i, RecordView* record) const {
   const size_t offset = TailOffset(i);
   const bool in_group = (entry & Descriptor::kTailInGroup) != 0;
   return ParseRecord(node_.data(), offset, node_.bytes(), record) &&
-         VerifyRecord(*record, SeedAt(offset + (in_group ? kInGroup : 0)));
+         VerifyAndHashRecord(record, SeedAt(offset + (in_group ? kInGroup : 0)));
 }
 
 void Leaf::Prefetch(std::string_view key) const {
@@ -91,7 +91,9 @@ Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) cons
   auto logged = sorted.begin();
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
-    if (!node_.BaseRecord(i, &base) || CandidateIsDamaged(base)) return DamagedBase(i);
+    if (!node_.BaseRecord(i, &base) || !VerifyAndHashRecord(&base, SeedAt(base.offset))) {
+      return DamagedBase(i);
+    }
     const uint64_t head = KeyHead(base.key);
     for (; logged != end && logged->IsUpTo(head, base.key); ++logged) {
       records->push_back(*logged->record);
@@ -168,13 +170,9 @@ void Leaf::AssertState() const {
 #endif
 }
 
-void Leaf::ResetTail(Descriptor& head, const NodeView& node) {
-  head.tail_end = node.header().base_end;
-  head.tail_key_max = 0;
-  RecordView record;
-  for (size_t i = 0; node.is_leaf() && i < node.count() && node.BaseRecord(i, &record); i++) {
-    head.tail_key_max = std::max(head.tail_key_max, KeyUnits(record.key.size()));
-  }
+void Leaf::ResetTail(Descriptor& head, size_t base_end, size_t key_bytes) {
+  head.tail_end = static_cast<uint16_t>(base_end / 8);
+  head.tail_key_max = KeyUnits(key_bytes);
   head.tail_count.store(0, std::memory_order_release);
 }
 
@@ -225,7 +223,12 @@ size_t Leaf::WalkLog(std::vector<Logged>* records) const {
 
 Status Leaf::BuildTail() {
   if (tail_built()) return Status();
-  ResetTail(head_, node_);
+  size_t longest_key = 0;
+  RecordView base;
+  for (size_t i = 0; i < node_.count() && node_.BaseRecord(i, &base); i++) {
+    longest_key = std::max(longest_key, base.key.size());
+  }
+  ResetTail(head_, node_.base_end(), longest_key);
   std::vector<Logged> records;
   const size_t at = WalkLog(&records);
   const bool torn = !IsZero(node_.data() + at, node_.data() + node_.bytes());

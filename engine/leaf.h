@@ -78,8 +78,9 @@ class Leaf {
   /// Shows a durable record to readers.
   void Publish(std::string_view key, size_t offset, size_t bytes, bool in_group = false);
 
-  /// Makes the descriptors those of a new leaf or inner node without a log. Under the latch.
-  static void ResetTail(Descriptor& head, const NodeView& node);
+  /// Makes the descriptors those of a new leaf or inner node without a log, whose longest key has
+  /// `key_bytes`. Under the latch.
+  static void ResetTail(Descriptor& head, size_t base_end, size_t key_bytes);
 
  private:
   Descriptor& TailDescriptor(size_t i) const {

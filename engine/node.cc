@@ -8,12 +8,8 @@
 
 namespace tuff {
 
-uint64_t KeyHead(std::string_view text) {
+uint64_t ShortKeyHead(std::string_view text) {
   uint64_t head = 0;
-  if (text.size() >= 8) {
-    std::memcpy(&head, text.data(), 8);
-    return __builtin_bswap64(head);
-  }
   for (size_t i = 0; i < text.size(); i++) {
     head |= uint64_t{static_cast<uint8_t>(text[i])} << (56 - 8 * i);
   }

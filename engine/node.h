@@ -19,9 +19,15 @@ namespace tuff {
 
 constexpr size_t Pad8(size_t n) { return (n + 7) & ~size_t{7}; }
 
+uint64_t ShortKeyHead(std::string_view text);  // KeyHead of less than 8 bytes
 /// First bytes of `text` as a big-endian number, zero-padded: orders as the text does, but for
 /// ties.
-uint64_t KeyHead(std::string_view text);
+inline uint64_t KeyHead(std::string_view text) {
+  if (text.size() < 8) return ShortKeyHead(text);
+  uint64_t head = 0;
+  std::memcpy(&head, text.data(), 8);
+  return __builtin_bswap64(head);
+}
 
 inline uint8_t Fingerprint(std::string_view key) {
   return static_cast<uint8_t>(Hash64(key.data(), key.size()));

@@ -115,8 +115,7 @@ void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView
     fingerprints[i] = static_cast<std::byte>(Fingerprint(record.key));
     const auto slot = static_cast<uint16_t>(at / 8);
     std::memcpy(slots + 2 * i, &slot, sizeof slot);
-    at += EncodeRecord(to + at, record.key, record.value, record.sequence_and_type,
-                       RecordSeed(hash_seed, id.number, at));
+    at += CopyRecord(to + at, record, RecordSeed(hash_seed, id.number, at));
   }
   Seal(to, &header, at, id.pfn, hash_seed);
 }

@@ -42,6 +42,14 @@ bool VerifyRecord(const RecordView& view, uint64_t seed) {
   return stored == RecordChecksum(view.at, view.key.size(), view.value.size(), seed);
 }
 
+bool VerifyAndHashRecord(RecordView* view, uint64_t seed) {
+  view->hash = Hash64(view->at + kChecksumFrom, sizeof(RecordHeader) - kChecksumFrom +
+                                                    view->key.size() + view->value.size());
+  uint32_t stored = 0;
+  std::memcpy(&stored, view->at, sizeof stored);
+  return stored == static_cast<uint32_t>(ChecksumOfHash(view->hash, seed));
+}
+
 size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
                     uint64_t sequence_and_type, uint64_t seed) {
   const size_t bytes = RecordBytes(key.size(), value.size());
@@ -54,6 +62,16 @@ size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
   header.checksum = RecordChecksum(to, key.size(), value.size(), seed);
   std::memcpy(to, &header.checksum, sizeof header.checksum);
   return bytes;
+}
+
+size_t CopyRecord(std::byte* to, const RecordView& record, uint64_t seed) {
+  if (record.hash == 0) {
+    return EncodeRecord(to, record.key, record.value, record.sequence_and_type, seed);
+  }
+  std::memcpy(to, record.at, record.bytes);
+  const auto checksum = static_cast<uint32_t>(ChecksumOfHash(record.hash, seed));
+  std::memcpy(to, &checksum, sizeof checksum);
+  return record.bytes;
 }
 
 void SealGroup(std::byte* to, size_t bytes, uint64_t sequence, uint64_t seed) {

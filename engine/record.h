@@ -25,6 +25,7 @@ struct RecordView {
   std::string_view key;
   std::string_view value;
   uint64_t sequence_and_type = 0;
+  uint64_t hash = 0;  // Hash64 of what the checksum covers, once it has been verified; or 0
 
   RecordType type() const { return TypeOf(sequence_and_type); }
 };
@@ -43,10 +44,14 @@ bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* v
 
 /// True if the checksum is right.
 bool VerifyRecord(const RecordView& view, uint64_t seed);
+/// The same, and keeps the hash for a CopyRecord.
+bool VerifyAndHashRecord(RecordView* view, uint64_t seed);
 
 /// Writes a record to `to` (RecordBytes() bytes, padding zeroed); returns its size.
 size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
                     uint64_t sequence_and_type, uint64_t seed);
+/// The same from a record, without hashing it again if its hash is known.
+size_t CopyRecord(std::byte* to, const RecordView& record, uint64_t seed);
 
 /// Bytes in front of a group's records.
 inline constexpr size_t kGroupBytes = sizeof(RecordHeader);

@@ -65,6 +65,7 @@ Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
         fmt::format("{}: the pool is full; delete something or make a larger one", map_.path()));
   }
   fresh->node = NodeView(map_.base() + OffsetOf(id->pfn), id->pfn);
+  __builtin_prefetch(map_.base() + OwnerWordOffset(id->pfn), 1);
   // A thread that still wants the frame's former node may hold the latch for a moment.
   map_.memmap().Touch(id->pfn).latch.Lock();
   change_.new_runs.push_back(
@@ -76,9 +77,9 @@ Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
 }
 
 // The node's bytes are complete: its descriptor says so, though nobody can come yet.
-void Restructure::Seal(NewNode& fresh) {
+void Restructure::Seal(NewNode& fresh, size_t longest_key) {
   Descriptor& head = map_.memmap().At(fresh.node.pfn());
-  Leaf::ResetTail(head, NodeView(fresh.bytes.get(), fresh.node.pfn()));
+  Leaf::ResetTail(head, NodeView(fresh.bytes.get(), fresh.node.pfn()).base_end(), longest_key);
   head.flags.store(Descriptor::kHead | Descriptor::kVerified | Descriptor::kTailBuilt,
                    std::memory_order_release);
 }
@@ -93,9 +94,11 @@ Status Restructure::AddLeaf(const NodePlan::Part& part, std::span<const RecordVi
   id.sequence_max = sequence_max;
   NewNode* node = nullptr;
   if (Status s = AddNode(&id, &node); !s.ok()) return s;
-  WriteLeaf(node->bytes.get(), id, records.subspan(part.first, part.last - part.first),
-            map_.hash_seed());
-  Seal(*node);
+  const auto mine = records.subspan(part.first, part.last - part.first);
+  WriteLeaf(node->bytes.get(), id, mine, map_.hash_seed());
+  size_t longest_key = 0;
+  for (const RecordView& record : mine) longest_key = std::max(longest_key, record.key.size());
+  Seal(*node, longest_key);
   children->push_back({low, PackChild(id.pfn, id.number)});
   return Status();
 }
@@ -114,7 +117,7 @@ Status Restructure::AddInner(unsigned level, const NodePlan::Part& part,
   if (Status s = AddNode(&id, &node); !s.ok()) return s;
   WriteInner(node->bytes.get(), id, children.subspan(part.first, part.last - part.first),
              map_.hash_seed());
-  Seal(*node);
+  Seal(*node, 0);
   parents->push_back({low, PackChild(id.pfn, id.number)});
   return Status();
 }
@@ -152,6 +155,7 @@ Status Restructure::Merge(const NodeView& leaf, const PendingRecord& pending) {
 
 Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending,
                                   Merging merging) {
+  __builtin_prefetch(map_.base() + OwnerWordOffset(leaf.pfn()), 1);
   old_.push_back(leaf);
   bool merge_failed = false;
   Status s = RewriteLeaf(leaf, pending, merging, &merge_failed);
@@ -387,7 +391,7 @@ Status Restructure::SpliceParent(const NodeView& parent, const Level& level, uns
   if (Status s = AddNode(&id, &node); !s.ok()) return s;
   SpliceInner(node->bytes.get(), id, parent, parent.ChildIndex(level.old[0].low()),
               level.fresh[0].word, level.fresh[1], map_.hash_seed());
-  Seal(*node);
+  Seal(*node, 0);
   next->level = id.level;
   next->old = {parent};
   next->fresh = {{id.low, PackChild(id.pfn, id.number)}};

@@ -91,7 +91,7 @@ class Restructure {
   Status LatchParent(const Level& level, NodeView* parent);
   AllocFor PurposeOf(const NodeIdentity& id) const;
   Status AddNode(NodeIdentity* id, NewNode** node);
-  void Seal(NewNode& node);
+  void Seal(NewNode& node, size_t longest_key);
   Status AddLeaf(const NodePlan::Part& part, std::span<const RecordView> records,
                  std::string_view low, std::optional<std::string_view> high, uint64_t sequence_max,
                  std::vector<ChildEntry>* fresh);

@@ -198,7 +198,8 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
     LatchHold hold(head.latch);
     if (holds_others) map_.limbo().Unpin(leaf->pfn());
     // Where a record may go.
-    __builtin_prefetch(leaf->data() + size_t{head.tail_end} * 8, 1);
+    const std::byte* const log_end = leaf->data() + size_t{head.tail_end} * 8;
+    for (size_t line = 0; line < 3; line++) __builtin_prefetch(log_end + 64 * line, 1);
     if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
       const bool same = IsLive(*leaf, 0) && leaf->number() == number;
       map_.counters().Add(Counter::kRestarts);

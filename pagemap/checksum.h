@@ -22,9 +22,12 @@ constexpr uint64_t Mix64(uint64_t x) {
 /// XXH3-64 of n bytes.
 uint64_t Hash64(const void* data, size_t n);
 
-/// Checksum of n bytes that belong to the place `seed`.
+/// Checksum of bytes with this Hash64 that belong to the place `seed`.
+constexpr uint64_t ChecksumOfHash(uint64_t hash, uint64_t seed) {
+  return Mix64(hash + Mix64(seed ^ 0x74756666ull));
+}
 inline uint64_t Checksum64(const void* data, size_t n, uint64_t seed) {
-  return Mix64(Hash64(data, n) + Mix64(seed ^ 0x74756666ull));
+  return ChecksumOfHash(Hash64(data, n), seed);
 }
 inline uint32_t Checksum32(const void* data, size_t n, uint64_t seed) {
   return static_cast<uint32_t>(Checksum64(data, n, seed));
