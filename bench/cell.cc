@@ -105,13 +105,11 @@ uint64_t Cell::LiveRecords() const {
 
 uint64_t Cell::LiveBytes() const {
   if (!records_.mixed()) return LiveRecords() * records_.LogicalBytes(0, 1);
-  // Only whole loads are measured with mixed values.
-  uint64_t bytes = records_.LogicalBytes(0, config_.records);
+  // Nothing is deleted in the cells of mixed sizes.
+  uint64_t bytes = 0;
   for (unsigned t = 0; t < config_.threads; t++) {
-    for (uint64_t k = 0; k < inserted[t]; k++) {
-      const uint64_t i = InsertedNumber(t, k);
-      bytes += records_.LogicalBytes(i, i + 1);
-    }
+    for (uint64_t k = 0; k < loaded[t]; k++) bytes += BytesOf(t + k * config_.threads);
+    for (uint64_t k = 0; k < inserted[t]; k++) bytes += BytesOf(InsertedNumber(t, k));
   }
   return bytes;
 }
@@ -155,7 +153,9 @@ std::string Cell::Head(std::string_view workload) const {
 void Cell::Print(std::string_view workload, const Measured& measured, const Counted& before,
                  const Extras& extras) {
   const auto n = static_cast<double>(std::max<uint64_t>(1, measured.operations));
-  const auto per_op = [n](uint64_t now, uint64_t then) { return static_cast<double>(now - then) / n; };
+  const auto per_op = [n](uint64_t now, uint64_t then) {
+    return static_cast<double>(now - then) / n;
+  };
   const double syncs = per_op(CountSyncs(), before.syncs);
   std::optional<double> fences, flushes, bytes, media;
   if (const std::optional<Counters> after = engine_->GetCounters()) {
@@ -166,21 +166,22 @@ void Cell::Print(std::string_view workload, const Measured& measured, const Coun
   if (created_) {
     media = static_cast<double>(engine_->MediaBytes()) / static_cast<double>(LiveBytes());
   }
-  const auto dram = static_cast<double>(AnonymousBytes()) - static_cast<double>(anonymous_bytes_before_);
+  const auto dram =
+      static_cast<double>(AnonymousBytes()) - static_cast<double>(anonymous_bytes_before_);
   const Histogram& latencies = measured.latencies;
-  fmt::print(
-      R"({{{}, "operations": {}, "seconds": {:.4f}, "ops_per_s": {:.1f}, "p50_us": {:.3f}, )"
-      R"("p99_us": {:.3f}, "p999_us": {:.3f}, "fences_per_op": {}, "flushes_per_op": {}, )"
-      R"("flushed_bytes_per_op": {}, "syncs_per_op": {}, "media_per_logical": {}, )"
-      R"("dram_bytes": {:.0f}, "pool_bytes": {}, "kept_from_running": {:.4f}, )"
-      R"("first_get_ms": {}, "full_speed_ms": {}, "share_done": {}}})"
-      "\n",
-      Head(workload), measured.operations, measured.seconds,
-      static_cast<double>(measured.operations) / measured.seconds, latencies.PercentileUs(0.5),
-      latencies.PercentileUs(0.99), latencies.PercentileUs(0.999), Number(fences), Number(flushes),
-      Number(bytes), Number(syncs), Number(media), std::max(0.0, dram), Number(engine_->PoolBytes()),
-      measured.kept_from_running, Number(extras.first_get_ms), Number(extras.full_speed_ms),
-      Number(extras.share_done));
+  fmt::print(R"({{{}, "operations": {}, "seconds": {:.4f}, "ops_per_s": {:.1f}, "p50_us": {:.3f}, )"
+             R"("p99_us": {:.3f}, "p999_us": {:.3f}, "fences_per_op": {}, "flushes_per_op": {}, )"
+             R"("flushed_bytes_per_op": {}, "syncs_per_op": {}, "media_per_logical": {}, )"
+             R"("dram_bytes": {:.0f}, "pool_bytes": {}, "kept_from_running": {:.4f}, )"
+             R"("first_get_ms": {}, "full_speed_ms": {}, "share_done": {}}})"
+             "\n",
+             Head(workload), measured.operations, measured.seconds,
+             static_cast<double>(measured.operations) / measured.seconds,
+             latencies.PercentileUs(0.5), latencies.PercentileUs(0.99),
+             latencies.PercentileUs(0.999), Number(fences), Number(flushes), Number(bytes),
+             Number(syncs), Number(media), std::max(0.0, dram), Number(engine_->PoolBytes()),
+             measured.kept_from_running, Number(extras.first_get_ms), Number(extras.full_speed_ms),
+             Number(extras.share_done));
   std::fflush(stdout);
 }
 

@@ -37,8 +37,8 @@ struct CellConfig {
 
 /// What only some rows have; null in the others.
 struct Extras {
-  std::optional<double> first_get_ms;    ///< from the start of opening
-  std::optional<double> full_speed_ms;   ///< from the start of opening
+  std::optional<double> first_get_ms;   ///< from the start of opening
+  std::optional<double> full_speed_ms;  ///< from the start of opening
   std::optional<double> share_done;     ///< of the work that there was, when time was up
 };
 
@@ -93,6 +93,7 @@ class Cell {
   uint64_t LiveBytes() const;
 
  private:
+  uint64_t BytesOf(uint64_t i) const { return records_.LogicalBytes(i, i + 1); }
   std::string Head(std::string_view workload) const;
 
   const CellConfig config_;
@@ -101,7 +102,7 @@ class Cell {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Zipfian> zipfian_;
   uint64_t anonymous_bytes_before_ = 0;  // of this program without the engine
-  bool created_ = false;  // by this cell
+  bool created_ = false;                 // by this cell
   bool open_ = false;
 };
 

@@ -1,7 +1,8 @@
 // cell: runs workloads over one engine and prints a row of JSON for each. compare.py calls it; by
 // hand, for a profile of one workload:
 //
-//   mkdir /dev/shm/d && build/release/bench/cell --dir /dev/shm/d --engine lmdb --workloads load,get
+//   mkdir /dev/shm/d && build/release/bench/cell --dir /dev/shm/d --engine lmdb --workloads
+//   load,get
 //
 // Exit status: 0, 1 (an engine failed), 2 (usage), 77 (engine or setting cannot be had here).
 #include <fmt/format.h>
@@ -147,7 +148,7 @@ void RunAll(Cell& cell) {
 }  // namespace tuff::bench
 
 int main(int argc, char** argv) {
-  using namespace tuff::bench;  // NOLINT: this function is about nothing else
+  using namespace tuff::bench;       // NOLINT: this function is about nothing else
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // whoever wants the rows also removes the files
   if (argc == 2 && std::string(argv[1]) == "--help") {
     fmt::print("{}", kUsage);

@@ -1,14 +1,14 @@
 // Engine: what the benchmark suite asks of every engine that it compares. An adapter file
 // (engine_NAME.cc) implements both classes and registers its engine with the settings it knows.
 //
-// Fairness: every Put is durable when it returns; every byte of every value read is looked at, where
-// the engine shows it if it can, in a copy otherwise; nothing is left open between calls that an
-// application could not leave open.
-// Ownership: a Session belongs to the thread that made it, and goes before Engine::Close.
-// Thread-safety: Engine's functions are called by one thread, but NewSession by any; a Session has
-// one thread. An error ends the program (see Die).
+// Fairness: every Put is durable when it returns; every byte of every value read is looked at,
+// where the engine shows it if it can, in a copy otherwise; nothing is left open between calls that
+// an application could not leave open. Ownership: a Session belongs to the thread that made it, and
+// goes before Engine::Close. Thread-safety: Engine's functions are called by one thread, but
+// NewSession by any; a Session has one thread. An error ends the program (see Die).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -28,9 +28,27 @@ inline constexpr int kExitSkip = 77;  // what was asked for cannot be had here
 /// Ends the program with kExitSkip: this setting does not exist on this machine.
 [[noreturn]] void Skip(std::string_view why);
 
-/// What reading has found. Looks at each byte, so that nobody reads less than another.
+/// What reading has found, and how much more is wanted. Looks at each byte, so that nobody reads
+/// less than another.
 class Seen {
  public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Bounds of a scan.
+  Seen& Want(uint64_t records, Clock::time_point deadline = Clock::time_point::max()) {
+    limit_ = records_ + records;
+    deadline_ = deadline;
+    late_ = false;
+    return *this;
+  }
+  bool WantsMore() {
+    if (records_ == limit_) return false;
+    late_ = late_ || (records_ % kRecordsPerClock == 0 && deadline_ != Clock::time_point::max() &&
+                      Clock::now() >= deadline_);
+    return !late_;
+  }
+  bool late() const { return late_; }
+
   void Look(std::string_view value) {
     records_++;
     Read(value);
@@ -54,9 +72,13 @@ class Seen {
     for (; i < bytes.size(); i++) sum_ += static_cast<unsigned char>(bytes[i]);
   }
 
+  static constexpr uint64_t kRecordsPerClock = 1024;
   uint64_t records_ = 0;
   uint64_t bytes_ = 0;
   uint64_t sum_ = 0;
+  uint64_t limit_ = UINT64_MAX;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  bool late_ = false;
 };
 
 struct Pair {
@@ -76,10 +98,10 @@ class Session {
   virtual void PutBatch(std::span<const Pair> pairs) = 0;
   /// At one moment.
   virtual void MultiGet(std::span<const std::string_view> keys, Seen* seen) = 0;
-  /// Up to `limit` records, in order, from the first at or after `from`; backward: from the last
-  /// record of all. Keys and values are looked at.
-  virtual void Scan(std::string_view from, uint64_t limit, Seen* seen) = 0;
-  virtual void ScanBack(uint64_t limit, Seen* seen) = 0;
+  /// Records in order from the first at or after `from`, backward from the last of all, while
+  /// `seen` wants more. Keys and values are looked at.
+  virtual void Scan(std::string_view from, Seen* seen) = 0;
+  virtual void ScanBack(Seen* seen) = 0;
 };
 
 /// What an engine counted since it was opened; what the suite cannot see from outside.
@@ -115,9 +137,9 @@ class Engine {
 struct Place {
   std::string directory;  ///< exists and is this database's alone
   std::string setting;
-  std::string granularity;      ///< "cache-line", "page" or "medium"; of interest to tuff only
-  uint64_t logical_bytes = 0;   ///< keys and values at most alive
-  uint64_t pool_bytes = 0;      ///< 0: by logical_bytes; of interest to tuff only
+  std::string granularity;     ///< "cache-line", "page" or "medium"; of interest to tuff only
+  uint64_t logical_bytes = 0;  ///< keys and values at most alive
+  uint64_t pool_bytes = 0;     ///< 0: by logical_bytes; of interest to tuff only
 };
 
 using EngineMaker = std::unique_ptr<Engine> (*)(const Place& place);

@@ -91,12 +91,10 @@ class LmdbSession : public Session {
     mdb_txn_reset(read_);
   }
 
-  void Scan(std::string_view from, uint64_t limit, Seen* seen) override {
-    Walk(from, from.empty() ? MDB_FIRST : MDB_SET_RANGE, MDB_NEXT, limit, seen);
+  void Scan(std::string_view from, Seen* seen) override {
+    Walk(from, from.empty() ? MDB_FIRST : MDB_SET_RANGE, MDB_NEXT, seen);
   }
-  void ScanBack(uint64_t limit, Seen* seen) override {
-    Walk({}, MDB_LAST, MDB_PREV, limit, seen);
-  }
+  void ScanBack(Seen* seen) override { Walk({}, MDB_LAST, MDB_PREV, seen); }
 
  private:
   bool GetIn(std::string_view key, Seen* seen) {
@@ -109,16 +107,14 @@ class LmdbSession : public Session {
     return true;
   }
 
-  void Walk(std::string_view from, MDB_cursor_op start, MDB_cursor_op step, uint64_t limit,
-            Seen* seen) {
+  void Walk(std::string_view from, MDB_cursor_op start, MDB_cursor_op step, Seen* seen) {
     Check(mdb_txn_renew(read_));
     Check(mdb_cursor_renew(read_, cursor_));
     MDB_val key = ToVal(from);
     MDB_val value = {};
     int error = mdb_cursor_get(cursor_, &key, &value, start);
-    for (uint64_t i = 0; error == 0; error = mdb_cursor_get(cursor_, &key, &value, step)) {
+    for (; error == 0 && seen->WantsMore(); error = mdb_cursor_get(cursor_, &key, &value, step)) {
       seen->Look(ToView(key), ToView(value));
-      if (++i == limit) break;
     }
     if (error != MDB_NOTFOUND) Check(error);
     mdb_txn_reset(read_);

@@ -1,5 +1,6 @@
 // RocksDB (https://rocksdb.org). Settings: as it comes, and as one who knows it would set it for
-// memory that keeps its contents. Both sync the log at each write. Debian builds it with assertions.
+// memory that keeps its contents. Both sync the log at each write. Debian builds it with
+// assertions.
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
@@ -56,8 +57,7 @@ class RocksdbSession : public Session {
 
   bool Get(std::string_view key, Seen* seen) override {
     PinnableSlice value;
-    const rocksdb::Status status =
-        db_.Get(read_, db_.DefaultColumnFamily(), ToSlice(key), &value);
+    const rocksdb::Status status = db_.Get(read_, db_.DefaultColumnFamily(), ToSlice(key), &value);
     if (status.IsNotFound()) return false;
     Check(status);
     seen->Look(ToView(value));
@@ -86,19 +86,19 @@ class RocksdbSession : public Session {
     }
   }
 
-  void Scan(std::string_view from, uint64_t limit, Seen* seen) override {
+  void Scan(std::string_view from, Seen* seen) override {
     const std::unique_ptr<rocksdb::Iterator> it(db_.NewIterator(read_));
     from.empty() ? it->SeekToFirst() : it->Seek(ToSlice(from));
-    for (uint64_t i = 0; i < limit && it->Valid(); i++, it->Next()) {
+    for (; it->Valid() && seen->WantsMore(); it->Next()) {
       seen->Look(ToView(it->key()), ToView(it->value()));
     }
     Check(it->status());
   }
 
-  void ScanBack(uint64_t limit, Seen* seen) override {
+  void ScanBack(Seen* seen) override {
     const std::unique_ptr<rocksdb::Iterator> it(db_.NewIterator(read_));
     it->SeekToLast();
-    for (uint64_t i = 0; i < limit && it->Valid(); i++, it->Prev()) {
+    for (; it->Valid() && seen->WantsMore(); it->Prev()) {
       seen->Look(ToView(it->key()), ToView(it->value()));
     }
     Check(it->status());

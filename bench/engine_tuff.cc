@@ -50,19 +50,19 @@ class TuffSession : public Session {
     }
   }
 
-  void Scan(std::string_view from, uint64_t limit, Seen* seen) override {
+  void Scan(std::string_view from, Seen* seen) override {
     const auto it = store_.NewIterator();
     from.empty() ? it->SeekToFirst() : it->Seek(from);
-    for (uint64_t i = 0; i < limit && it->Valid(); i++, it->Next()) {
+    for (; it->Valid() && seen->WantsMore(); it->Next()) {
       seen->Look(it->key(), it->value());
     }
     Check(it->status());
   }
 
-  void ScanBack(uint64_t limit, Seen* seen) override {
+  void ScanBack(Seen* seen) override {
     const auto it = store_.NewIterator();
     it->SeekToLast();
-    for (uint64_t i = 0; i < limit && it->Valid(); i++, it->Prev()) {
+    for (; it->Valid() && seen->WantsMore(); it->Prev()) {
       seen->Look(it->key(), it->value());
     }
     Check(it->status());

@@ -29,10 +29,9 @@ struct OfThread {
 };
 
 void RunSteps(const Step& step, const Box& box, Clock::time_point start, OfThread* result) {
-  const auto deadline = box.seconds == 0
-                            ? Clock::time_point::max()
-                            : start + std::chrono::duration_cast<Clock::duration>(
-                                          std::chrono::duration<double>(box.seconds));
+  const auto deadline = box.seconds == 0 ? Clock::time_point::max()
+                                         : start + std::chrono::duration_cast<Clock::duration>(
+                                                       std::chrono::duration<double>(box.seconds));
   for (uint64_t i = 0;; i++) {
     uint64_t done = 0;
     if (i % box.sample_every == 0) {

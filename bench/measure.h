@@ -29,9 +29,9 @@ struct Box {
 struct Measured {
   uint64_t operations = 0;
   uint64_t calls = 0;
-  double seconds = 0;         ///< wall time, from the common start to the end of the last thread
+  double seconds = 0;            ///< wall time, from the common start to the end of the last thread
   double kept_from_running = 0;  ///< share of the threads' time that they waited for a processor
-  Histogram latencies;        ///< of calls
+  Histogram latencies;           ///< of calls
 };
 
 /// Calls `begin` in each new thread, waits until all are ready, then runs the steps it gave.

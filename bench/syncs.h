@@ -1,6 +1,5 @@
-// Syncs: how often this process has made the kernel write something through. Counted for all engines
-// alike: this file's functions stand before those of the C library.
-// Thread-safety: any.
+// Syncs: how often this process has made the kernel write something through. Counted for all
+// engines alike: this file's functions stand before those of the C library. Thread-safety: any.
 #pragma once
 
 #include <cstdint>

@@ -19,9 +19,8 @@ size_t WindowsToFullSpeed(const std::vector<uint64_t>& gets) {
   const auto middle = later.begin() + static_cast<ptrdiff_t>(later.size() / 2);
   std::nth_element(later.begin(), middle, later.end());
   const double wanted = kFullSpeedShare * static_cast<double>(*middle);
-  const auto first = std::find_if(gets.begin(), gets.end(), [wanted](uint64_t n) {
-    return static_cast<double>(n) >= wanted;
-  });
+  const auto first = std::find_if(
+      gets.begin(), gets.end(), [wanted](uint64_t n) { return static_cast<double>(n) >= wanted; });
   return static_cast<size_t>(first - gets.begin()) + 1;
 }
 
@@ -39,8 +38,8 @@ void Reopen(Cell& cell, std::string_view workload) {
   extras.first_get_ms = first_get * 1000;
 
   Random random(Clock::now().time_since_epoch().count());
-  std::vector<uint64_t> gets(std::max<size_t>(
-      2, static_cast<size_t>(cell.config().seconds / kWindowSeconds)));
+  std::vector<uint64_t> gets(
+      std::max<size_t>(2, static_cast<size_t>(cell.config().seconds / kWindowSeconds)));
   Measured measured;
   const auto gets_start = Clock::now();
   for (size_t w = 0; w < gets.size(); w++) {

@@ -59,7 +59,7 @@ class Client {
 
   void Scan() {
     const class Key from = cell_.records().Key(zipfian_.Scattered(random_));
-    session_.Scan(from.view(), 1 + random_.Below(kScanRecordsMax), &seen_);
+    session_.Scan(from.view(), &seen_.Want(1 + random_.Below(kScanRecordsMax)));
   }
 
   /// The newest are this thread's own inserts, the last one first; then what was loaded last.

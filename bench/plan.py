@@ -1,0 +1,141 @@
+"""What bench/compare.sh measures: groups of cells, and the sizes and times of each mode.
+
+A group is run as one cell (one process) for each engine and setting in turn, so that the engines of
+a group are measured within a minute of one another; a round is all groups.
+"""
+
+import dataclasses
+
+MIB = 1 << 20
+
+# Everything that --only may name.
+YCSB = [f"ycsb-{letter}" for letter in "abcdef"]
+WORKLOADS = ["load", "get", "overwrite", *YCSB, "batch-100", "multiget-100", "delete-half", "scan",
+             "bulk-load", "media", "reopen", "guard"]
+# Rows that a workload prints, where that is not one of its own name.
+ROWS_OF = {"delete-half": ["delete-half", "reinsert"], "scan": ["scan", "scan-back"],
+           "media": ["load", "media-overwrite", "media-delete"],
+           "reopen": ["reopen-clean", "reopen-killed"],
+           "guard": ["load", "get", "overwrite"]}
+
+MAIN = ["load", "get", "overwrite", "ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"]
+ALL = ["load", "get", "overwrite", *YCSB, "batch-100", "multiget-100", "scan", "delete-half",
+       "bulk-load"]
+
+TUFF = ("tuff", "default")
+PEERS = [("lmdb", "default"), ("lmdb", "writemap"), ("rocksdb", "default"), ("rocksdb", "tuned")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Records of one size."""
+    name: str
+    records: int
+    key_bytes: int
+    value_bytes: object  # a number, or "mixed"
+
+    def logical_bytes(self):
+        mean = 2144 if self.value_bytes == "mixed" else self.value_bytes
+        return self.records * (self.key_bytes + mean)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    name: str  # the rows' "set"
+    kind: Kind
+    workloads: list
+    threads: int = 1
+    engines: tuple = (TUFF, *PEERS)
+    disk: bool = False  # on an ordinary file under PAGE
+    seconds: float = 1.0
+    load_seconds: float = 3.0
+    rounds: int = 99
+    pool_bytes: int = 0
+    shown_as: str = ""  # what --only calls it, if not by its workloads
+
+    def only(self, names):
+        """This group with those workloads; None if it has none of them."""
+        if self.shown_as:
+            return self if self.shown_as in names else None
+        left = [workload for workload in self.workloads if workload in names]
+        return dataclasses.replace(self, workloads=left) if left else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    name: str
+    rounds: int
+    box_seconds: int  # then no further cell begins
+    limit_seconds: float  # of each measurement of bench/micro
+    groups: list
+
+
+def reopen_groups(kind, seconds):
+    big, small = 8 * 1024 * MIB, 64 * MIB
+    fixed = dataclasses.replace(kind, records=min(kind.records, 100_000))
+    common = {"workloads": ["reopen"], "shown_as": "reopen", "seconds": seconds}
+    return [
+        Group("reopen", kind, **common),
+        Group("reopen-64m", fixed, engines=(TUFF,), pool_bytes=small, **common),
+        Group("reopen-8g", kind, engines=(TUFF,), pool_bytes=big, **common)]
+
+
+def guard_group(kind, seconds, load_seconds):
+    return Group("guard", kind, ["load", "get", "overwrite"], shown_as="guard", seconds=seconds,
+                 load_seconds=load_seconds, engines=(("tuff", "guard=pkey"), ("tuff", "guard=none")))
+
+
+def media_group(kind):
+    return Group("media", kind, ["media"], shown_as="media", rounds=1)
+
+
+def quick():
+    kind = Kind("main", 200_000, 16, 100)
+    times = {"seconds": 0.5, "load_seconds": 1.5}
+    return Mode("quick", 1, 170, 0.3, [
+        Group("main", kind, [*MAIN, "scan"], 1, **times),
+        Group("main", kind, MAIN, 2, **times),
+        Group("1000 B", Kind("1000 B", 50_000, 16, 1000), ["load", "get", "overwrite"], 1, **times),
+        Group("disk", Kind("disk", 5_000, 16, 100), ["load", "get", "overwrite"], 1, disk=True,
+              seconds=0.5, load_seconds=0.5),
+        media_group(Kind("media", 50_000, 16, 100)),
+        *reopen_groups(Kind("reopen", 100_000, 16, 100), 1.0),
+        guard_group(kind, 0.5, 1.5)])
+
+
+def full():
+    kind = Kind("main", 2_000_000, 16, 100)
+    groups = [Group("main", kind, ALL, threads) for threads in (1, 2)]
+    for small in (Kind("1000 B", 200_000, 16, 1000), Kind("8 B", 1_000_000, 8, 8),
+                  Kind("mixed", 50_000, 16, "mixed")):
+        groups.append(Group(small.name, small, MAIN, 1, seconds=0.7, load_seconds=2))
+        groups.append(Group(small.name, small, ["get", "overwrite"], 2, seconds=0.7))
+    groups += [
+        Group("disk", Kind("disk", 20_000, 16, 100), MAIN, 1, disk=True, seconds=0.8,
+              load_seconds=0.8),
+        Group("disk", Kind("disk", 20_000, 16, 100), ["get", "overwrite"], 2, disk=True,
+              seconds=0.8),
+        media_group(Kind("media", 200_000, 16, 100)),
+        *reopen_groups(Kind("reopen", 500_000, 16, 100), 1.5),
+        guard_group(kind, 1.0, 3.0)]
+    return Mode("full", 3, 37 * 60, 0.5, groups)
+
+
+def smoke():
+    """Toy size, for the test of the suite itself: every workload once; the figures mean nothing."""
+    kind = Kind("main", 2_000, 16, 100)
+    times = {"seconds": 0.02, "load_seconds": 0.1}
+    groups = [Group("main", kind, ALL, threads, **times) for threads in (1, 2)]
+    groups += [
+        Group("1000 B", Kind("1000 B", 500, 16, 1000), ["load", "get", "overwrite"], 1, **times),
+        Group("8 B", Kind("8 B", 500, 8, 8), ["load", "get", "overwrite"], 1, **times),
+        Group("mixed", Kind("mixed", 200, 16, "mixed"), ["load", "get", "overwrite"], 1, **times),
+        Group("disk", Kind("disk", 50, 16, 100), ["load", "get", "overwrite"], 1, disk=True,
+              **times),
+        media_group(Kind("media", 1_000, 16, 100)),
+        *reopen_groups(Kind("reopen", 1_000, 16, 100), 0.05)[:1],
+        guard_group(kind, 0.02, 0.1)]
+    return Mode("smoke", 1, 60, 0.01, groups)
+
+
+MODES = {"quick": quick, "full": full, "smoke": smoke}
