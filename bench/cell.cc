@@ -172,7 +172,7 @@ void Cell::Print(std::string_view workload, const Measured& measured, const Coun
   fmt::print(R"({{{}, "operations": {}, "seconds": {:.4f}, "ops_per_s": {:.1f}, "p50_us": {:.3f}, )"
              R"("p99_us": {:.3f}, "p999_us": {:.3f}, "fences_per_op": {}, "flushes_per_op": {}, )"
              R"("flushed_bytes_per_op": {}, "syncs_per_op": {}, "media_per_logical": {}, )"
-             R"("dram_bytes": {:.0f}, "pool_bytes": {}, "kept_from_running": {:.4f}, )"
+             R"("dram_bytes": {:.0f}, "pool_bytes": {}, "kept_from_running": [{:.4f}], )"
              R"("first_get_ms": {}, "full_speed_ms": {}, "share_done": {}}})"
              "\n",
              Head(workload), measured.operations, measured.seconds,
@@ -180,8 +180,8 @@ void Cell::Print(std::string_view workload, const Measured& measured, const Coun
              latencies.PercentileUs(0.5), latencies.PercentileUs(0.99),
              latencies.PercentileUs(0.999), Number(fences), Number(flushes), Number(bytes),
              Number(syncs), Number(media), std::max(0.0, dram), Number(engine_->PoolBytes()),
-             measured.kept_from_running, Number(extras.first_get_ms), Number(extras.full_speed_ms),
-             Number(extras.share_done));
+             fmt::join(measured.kept_from_running, ", "), Number(extras.first_get_ms),
+             Number(extras.full_speed_ms), Number(extras.share_done));
   std::fflush(stdout);
 }
 

@@ -73,16 +73,13 @@ Measured RunBox(const Box& box, const std::function<Step(unsigned thread)>& begi
   for (std::thread& thread : threads) thread.join();
 
   Measured sum;
-  uint64_t waited_ns = 0;
   for (const OfThread& one : results) {
     sum.operations += one.operations;
     sum.calls += one.calls;
     sum.latencies.Merge(one.latencies);
-    sum.seconds = std::max(sum.seconds, std::chrono::duration<double>(one.end - start).count());
-    waited_ns += one.waited_ns;
-  }
-  if (sum.seconds > 0) {
-    sum.kept_from_running = static_cast<double>(waited_ns) / 1e9 / sum.seconds / box.threads;
+    const double seconds = std::chrono::duration<double>(one.end - start).count();
+    sum.seconds = std::max(sum.seconds, seconds);
+    sum.kept_from_running.push_back(static_cast<double>(one.waited_ns) / 1e9 / seconds);
   }
   return sum;
 }

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "histogram.h"
 
@@ -29,9 +30,10 @@ struct Box {
 struct Measured {
   uint64_t operations = 0;
   uint64_t calls = 0;
-  double seconds = 0;            ///< wall time, from the common start to the end of the last thread
-  double kept_from_running = 0;  ///< share of the threads' time that they waited for a processor
-  Histogram latencies;           ///< of calls
+  double seconds = 0;  ///< wall time, from the common start to the end of the last thread
+  /// Of each thread, the share of that time in which it waited for a processor.
+  std::vector<double> kept_from_running;
+  Histogram latencies;  ///< of calls
 };
 
 /// Calls `begin` in each new thread, waits until all are ready, then runs the steps it gave.

@@ -36,6 +36,8 @@ class Medians:
                 values = [row[field] for row in same if isinstance(row[field], (int, float))]
                 if values and len(values) == len(same):
                     merged[field] = statistics.median(values)
+            merged["kept_waiting"] = statistics.median(
+                max(row.get("kept_from_running") or [0]) for row in same)
             merged["rounds"] = len(same)
             self.rows[where, engine] = merged
 

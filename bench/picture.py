@@ -69,6 +69,9 @@ def panel(medians, workload, left, top):
     for engine in ENGINES:
         parts.append(text(zero - 6, y + BAR + 5, name_of(engine), anchor="end"))
         for threads in (1, 2):
+            if not any(values[other, threads] for other in ENGINES):
+                y += BAR + BAR_GAP
+                continue
             value = values[engine, threads]
             if value:
                 parts.append(f'<rect x="{zero}" y="{y}" width="{value * scale:.1f}" height="{BAR}" '

@@ -72,15 +72,20 @@ def throughput(medians, kind, threads):
     engines = [engine for engine in [*ENGINES, *GUARDED]
                if any((((kind, threads, workload), engine) in medians.rows)
                       for workload in medians.workloads(kind, threads))]
-    head = ["ops/s", *map(name_of, engines), "/ better LMDB", "/ best peer", "of the limit's time"]
+    head = ["ops/s", *map(name_of, engines), "/ better LMDB", "/ best peer", "x limit",
+            "kept waiting"]
+    tuff = next((engine for engine in engines if engine[0] == "tuff"), TUFF)
     rows = []
     for workload in medians.workloads(kind, threads):
         values = [medians.get(kind, threads, workload, engine) for engine in engines]
+        row = medians.row(kind, threads, workload, tuff)
         rows.append([workload, *map(number, values),
                      ratio(medians.ratio(kind, threads, workload, LMDB)),
                      ratio(medians.ratio(kind, threads, workload, PEERS)),
-                     ratio(times_limit(medians, medians.row(kind, threads, workload, TUFF)))])
-    return Table("Throughput, " + title_of(medians, kind, threads), head, rows, ASSERTIONS)
+                     ratio(times_limit(medians, row)), percent(row.get("kept_waiting"))])
+    peers = any(engine in PEERS for engine in engines)
+    return Table("Throughput, " + title_of(medians, kind, threads), head, rows,
+                 ASSERTIONS if peers else "")
 
 
 def details(medians, kind, threads):
@@ -94,19 +99,20 @@ def details(medians, kind, threads):
                 rows.append([workload, name_of(engine), *(number(row[field]) for field in (
                     "p50_us", "p99_us", "p999_us", "fences_per_op", "flushes_per_op",
                     "flushed_bytes_per_op", "syncs_per_op", "media_per_logical", "dram_bytes")),
-                             percent(row["kept_from_running"])])
+                             percent(row["kept_waiting"])])
     return Table("Per operation, " + title_of(medians, kind, threads), head, rows)
 
 
 def reopening(medians):
-    head = ["reopen", "engine", "records", "first get ms", "full speed ms", "gets/s then"]
+    head = ["reopen", "engine", "records", "first get ms", "full speed ms", "gets/s then", "x limit"]
     rows = []
     for (kind, _, workload), engine in medians.rows:
         if workload.startswith("reopen"):
             row = medians.row(kind, 1, workload, engine)
             rows.append([f"{workload}, {kind}", name_of(engine), number(row["records"], 0),
                          number(row["first_get_ms"]), number(row["full_speed_ms"]),
-                         number(row["ops_per_s"])])
+                         number(row["ops_per_s"]),
+                         ratio(times_limit(medians, row)) if engine[0] == "tuff" else "-"])
     return Table("From the start of opening", head, rows) if rows else None
 
 
@@ -128,8 +134,10 @@ def judgement(medians):
             for t in targets.compute(medians)]
     counts = {verdict: sum(row[-1] == verdict for row in rows)
               for verdict in ("goal met", "must met", "MISSED", "not measured")}
+    kept = max((row["kept_waiting"] for row in medians.rows.values()), default=0)
     return Table("Targets (ratios: to the better of LMDB's two settings in this run)", head, rows,
-                 ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+                 ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+                 + f". Others kept a thread from running for up to {percent(kept)} of a row's time.")
 
 
 def absences(medians):
