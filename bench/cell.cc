@@ -169,7 +169,7 @@ void Cell::Print(std::string_view workload, const Measured& measured, const Coun
   const auto dram =
       static_cast<double>(AnonymousBytes()) - static_cast<double>(anonymous_bytes_before_);
   const Histogram& latencies = measured.latencies;
-  fmt::print(R"({{{}, "operations": {}, "seconds": {:.4f}, "ops_per_s": {:.1f}, "p50_us": {:.3f}, )"
+  fmt::print(R"({{{}, "operations": {}, "seconds": {:.6f}, "ops_per_s": {:.1f}, "p50_us": {:.3f}, )"
              R"("p99_us": {:.3f}, "p999_us": {:.3f}, "fences_per_op": {}, "flushes_per_op": {}, )"
              R"("flushed_bytes_per_op": {}, "syncs_per_op": {}, "media_per_logical": {}, )"
              R"("dram_bytes": {:.0f}, "pool_bytes": {}, "kept_from_running": [{:.4f}], )"

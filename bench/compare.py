@@ -37,7 +37,8 @@ def parse_arguments():
     parser.add_argument("--only", metavar="WORKLOADS", help="these, separated by commas: "
                         + " ".join(plan.WORKLOADS))
     parser.add_argument("--json", metavar="FILE", help="where the rows go")
-    parser.add_argument("--dir", default="/dev/shm", help="directory for forced CACHE_LINE (%(default)s)")
+    parser.add_argument("--dir", default="/dev/shm",
+                        help="directory for forced CACHE_LINE (%(default)s)")
     parser.add_argument("--disk-dir", default="/var/tmp", help="directory for PAGE (%(default)s)")
     parser.add_argument("--programs", help=argparse.SUPPRESS)  # where cell and micro were built
     options = parser.parse_args()
@@ -206,8 +207,9 @@ def why_no_space(options, groups):
         sizes = [group.kind.logical_bytes() for group in groups if group.disk == disk]
         needed = 6 * max(sizes, default=0) + 512 * plan.MIB
         if available_bytes(base) < needed:
-            return (f"{base}: {available_bytes(base) // plan.MIB} MiB free, {needed // plan.MIB} MiB "
-                    f"needed; choose another by {'--disk-dir' if disk else '--dir'}")
+            return (f"{base}: {available_bytes(base) // plan.MIB} MiB free, "
+                    f"{needed // plan.MIB} MiB needed; "
+                    f"choose another by {'--disk-dir' if disk else '--dir'}")
     return None
 
 

@@ -75,8 +75,8 @@ def divide(a, b):
 
 
 def limit_us(medians, row):
-    """What an operation would take at least on this machine: bench/README.md, "Limits". Microseconds
-    for all threads together; None where a limit was not measured."""
+    """What an operation would take at least on this machine, in microseconds, all threads together:
+    bench/README.md, "Limits". None where a limit was not measured."""
     read, persist = medians.limit("read-4k-pages"), medians.limit("persist-random")
     page_copy, piece_copy = medians.limit("persist-copy"), medians.limit("copy")
     sync, fence = medians.limit("sync-page"), medians.limit("fence")

@@ -74,8 +74,9 @@ def panel(medians, workload, left, top):
                 continue
             value = values[engine, threads]
             if value:
-                parts.append(f'<rect x="{zero}" y="{y}" width="{value * scale:.1f}" height="{BAR}" '
-                             f'fill="{COLOURS[engine[0]]}" opacity="{1 if threads == 1 else 0.6}"/>')
+                opacity = 1 if threads == 1 else 0.6
+                parts.append(f'<rect x="{zero}" y="{y}" width="{value * scale:.1f}" '
+                             f'height="{BAR}" fill="{COLOURS[engine[0]]}" opacity="{opacity}"/>')
             parts.append(text(zero + (value or 0) * scale + 4, y + BAR - 1,
                               short(value) if value else "not measured", "tick"))
             y += BAR + BAR_GAP
@@ -97,8 +98,8 @@ def draw(medians):
              f'<rect width="{width}" height="{height}" class="paper"/>',
              text(MARGIN, 24, f"{some.get('records', 0):,} records of ({some.get('key_bytes')} B, "
                   f"{some.get('value_bytes')} B), every put durable on return", "head"),
-             text(MARGIN, 42, "Upper bar: one thread; lower bar: two. More is better. Debian builds "
-                  f"RocksDB with assertions. {medians.machine.get('cpu', '')}, "
+             text(MARGIN, 42, "Upper bar: one thread; lower bar: two. More is better. "
+                  f"Debian builds RocksDB with assertions. {medians.machine.get('cpu', '')}, "
                   f"{medians.machine.get('directory', '')}, forced CACHE_LINE.", "tick")]
     for i, workload in enumerate(workloads):
         parts += panel(medians, workload, MARGIN + i % COLUMNS * (PANEL_WIDTH + MARGIN),

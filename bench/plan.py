@@ -6,6 +6,8 @@ a group are measured within a minute of one another; a round is all groups.
 
 import dataclasses
 
+from medians import GUARDED, PEERS, TUFF
+
 MIB = 1 << 20
 
 # Everything that --only may name.
@@ -21,9 +23,6 @@ ROWS_OF = {"delete-half": ["delete-half", "reinsert"], "scan": ["scan", "scan-ba
 MAIN = ["load", "get", "overwrite", "ycsb-a", "ycsb-b", "ycsb-c", "ycsb-e"]
 ALL = ["load", "get", "overwrite", *YCSB, "batch-100", "multiget-100", "scan", "delete-half",
        "bulk-load"]
-
-TUFF = ("tuff", "default")
-PEERS = [("lmdb", "default"), ("lmdb", "writemap"), ("rocksdb", "default"), ("rocksdb", "tuned")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +81,7 @@ def reopen_groups(kind, seconds):
 
 def guard_group(kind, seconds, load_seconds):
     return Group("guard", kind, ["load", "get", "overwrite"], shown_as="guard", seconds=seconds,
-                 load_seconds=load_seconds, engines=(("tuff", "guard=pkey"), ("tuff", "guard=none")))
+                 load_seconds=load_seconds, engines=tuple(GUARDED))
 
 
 def media_group(kind):

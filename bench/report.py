@@ -104,7 +104,8 @@ def details(medians, kind, threads):
 
 
 def reopening(medians):
-    head = ["reopen", "engine", "records", "first get ms", "full speed ms", "gets/s then", "x limit"]
+    head = ["reopen", "engine", "records", "first get ms", "full speed ms", "gets/s then",
+            "x limit"]
     rows = []
     for (kind, _, workload), engine in medians.rows:
         if workload.startswith("reopen"):
@@ -137,7 +138,7 @@ def judgement(medians):
     kept = max((row["kept_waiting"] for row in medians.rows.values()), default=0)
     return Table("Targets (ratios: to the better of LMDB's two settings in this run)", head, rows,
                  ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-                 + f". Others kept a thread from running for up to {percent(kept)} of a row's time.")
+                 + f". Of a row's time, a thread was kept waiting for up to {percent(kept)}.")
 
 
 def absences(medians):

@@ -56,7 +56,8 @@ def of_tuff_alone(medians):
     for workload in ("get", "overwrite", "load"):
         yield Target(f"{workload}, 2 threads / 1 thread", 1.7, 1.9,
                      divide(get(workload, "ops_per_s", threads=2), get(workload, "ops_per_s")))
-    yield lowest("media after random load", 2.0, 1.6, get("load", "media_per_logical", "media"), "x")
+    yield lowest("media after random load", 2.0, 1.6,
+                 get("load", "media_per_logical", "media"), "x")
     yield lowest("media after overwrites", 2.4, 1.9,
                  get("media-overwrite", "media_per_logical", "media"), "x")
     dram = divide(get("overwrite", "dram_bytes"), get("overwrite", "pool_bytes"))
