@@ -152,6 +152,49 @@ class SmokeRun(unittest.TestCase):
             self.assertIn(f"{workload} (operations/s)", words)
 
 
+class Plans(unittest.TestCase):
+    """What was promised to be measured is planned; a workload lost from the plan would not be
+    missed by the tests above."""
+
+    PROMISED = """load get overwrite ycsb-a ycsb-b ycsb-c ycsb-d ycsb-e ycsb-f batch-100
+        multiget-100 scan delete-half bulk-load""".split()
+    MAIN = "load get overwrite ycsb-a ycsb-b ycsb-c ycsb-e".split()
+
+    @staticmethod
+    def workloads(mode, name, threads):
+        return next(group.workloads for group in mode.groups
+                    if (group.name, group.threads) == (name, threads))
+
+    def test_full(self):
+        mode = plan.full()
+        self.assertEqual(mode.rounds, 3)
+        for threads in (1, 2):
+            self.assertEqual(sorted(self.workloads(mode, "main", threads)), sorted(self.PROMISED))
+        for name in ("1000 B", "8 B", "mixed", "disk"):
+            self.assertEqual(self.workloads(mode, name, 1), self.MAIN)
+            self.assertLessEqual({"get", "overwrite"}, set(self.workloads(mode, name, 2)))
+        self.assertLessEqual({"media", "reopen", "reopen-64m", "reopen-8g", "guard"},
+                             {group.name for group in mode.groups})
+
+    def test_quick_has_all_that_targets_need_but_the_guard(self):
+        mode = plan.quick()
+        for threads in (1, 2):
+            self.assertLessEqual(set(self.MAIN), set(self.workloads(mode, "main", threads)))
+        self.assertIn("scan", self.workloads(mode, "main", 1))
+        self.assertLessEqual({"1000 B", "disk", "media", "reopen", "reopen-64m", "reopen-8g"},
+                             {group.name for group in mode.groups})
+
+    def test_they_end_in_time(self):
+        for mode, minutes in ((plan.quick(), 3), (plan.full(), 40)):
+            self.assertLess(mode.estimated_seconds(mode.groups), 0.9 * 60 * minutes)
+            self.assertLess(mode.box_seconds, 60 * minutes)
+
+    def test_any_workload_can_be_had_in_any_mode(self):
+        for mode in (plan.quick(), plan.full()):
+            for name in plan.WORKLOADS:
+                self.assertTrue([group for group in mode.groups if group.only([name])], name)
+
+
 class Judgement(unittest.TestCase):
     """Targets, on invented rows."""
 
@@ -211,7 +254,7 @@ class Refusals(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="tuff-bench-test.", dir=MEMORY) as directory:
             place = os.path.join(directory, "memory")
             os.mkdir(place)
-            with subprocess.Popen([*COMPARE, "--quick", "--only", "get", "--dir", place,
+            with subprocess.Popen([*COMPARE, "--smoke", "--only", "get", "--dir", place,
                                    "--json", os.path.join(directory, "rows.json")],
                                   stderr=subprocess.PIPE, text=True) as running:
                 deadline = time.monotonic() + 30

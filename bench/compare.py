@@ -20,7 +20,6 @@ import report
 
 SKIPPED = 77  # exit status of a cell that cannot be had here
 CELL_SECONDS_MAX = 180
-KILL_AFTER_SECONDS = 0.3
 
 
 class Interrupted(Exception):
@@ -142,7 +141,7 @@ class Runner:
         self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                       text=True)
         if kill and self.child.stdout.readline():
-            time.sleep(KILL_AFTER_SECONDS)
+            time.sleep(self.mode.kill_after_seconds)
             self.child.kill()
             self.child.wait()
             return True
@@ -222,13 +221,13 @@ def main():
     mode = plan.MODES[options.mode]()
     groups = mode.groups if options.only is None else [
         group for group in (group.only(options.only) for group in mode.groups) if group]
-    if not groups:
-        sys.exit(f"compare: --{mode.name} has none of {','.join(options.only)}; try --full")
     if why := why_no_space(options, groups):
         sys.exit(f"compare: {why}")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     runner = Runner(options, mode, groups)
+    print(f"compare: at most about {mode.estimated_seconds(groups) / 60:.0f} min; rows go to "
+          f"{options.json}", file=sys.stderr)
     try:
         runner.run_all()
     except Interrupted:
