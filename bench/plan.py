@@ -129,11 +129,11 @@ def full():
         groups.append(Group(small.name, small, MAIN, 1, seconds=0.7, load_seconds=2))
         groups.append(Group(small.name, small, ["get", "overwrite"], 2, seconds=0.7))
     groups += [
-        Group("disk", Kind("disk", 20_000, 16, 100), MAIN, 1, disk=True, seconds=0.8,
+        Group("disk", Kind("disk", 10_000, 16, 100), MAIN, 1, disk=True, seconds=0.8,
               load_seconds=0.8),
-        Group("disk", Kind("disk", 20_000, 16, 100), ["get", "overwrite"], 2, disk=True,
+        Group("disk", Kind("disk", 10_000, 16, 100), ["get", "overwrite"], 2, disk=True,
               seconds=0.8),
-        media_group(Kind("media", 200_000, 16, 100)),
+        media_group(Kind("media", 100_000, 16, 100)),
         *reopen_groups(Kind("reopen", 500_000, 16, 100), 1.5),
         guard_group(kind, 1.0, 3.0)]
     return Mode("full", 3, 37 * 60, 0.5, groups)
