@@ -39,6 +39,7 @@ def parse_arguments():
     parser.add_argument("--dir", default="/dev/shm",
                         help="directory for forced CACHE_LINE (%(default)s)")
     parser.add_argument("--disk-dir", default="/var/tmp", help="directory for PAGE (%(default)s)")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # arguments only
     parser.add_argument("--programs", help=argparse.SUPPRESS)  # where cell and micro were built
     options = parser.parse_args()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -218,6 +219,8 @@ def interrupt(_signal, _frame):
 
 def main():
     options = parse_arguments()
+    if options.check:
+        return 0
     mode = plan.MODES[options.mode]()
     groups = mode.groups if options.only is None else [
         group for group in (group.only(options.only) for group in mode.groups) if group]

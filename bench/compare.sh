@@ -14,10 +14,14 @@ build=$root/build/release
 for option in "$@"; do
   case "$option" in -h | --help) exec python3 "$root/bench/compare.py" --help ;; esac
 done
+python3 "$root/bench/compare.py" --check "$@"  # a mistyped option does not wait for the build
 mkdir -p "$build"
-if ! { cmake -S "$root" --preset release &&
-  cmake --build "$build" --target bench_cell bench_micro; } >"$build/compare-build.log" 2>&1; then
-  tail -n 50 "$build/compare-build.log" >&2
+log=$build/compare-build.log
+# What was configured stays so; else without the tests, whose packages need not be there.
+configure=(cmake -S "$root" -B "$build" -DTUFF_BUILD_BENCH=ON)
+[ -f "$build/CMakeCache.txt" ] || configure+=(--preset release -DTUFF_BUILD_TESTS=OFF)
+if ! { "${configure[@]}" && cmake --build "$build" --target bench_cell bench_micro; } >"$log" 2>&1; then
+  tail -n 50 "$log" >&2
   echo "compare: building failed; the packages that it needs: tools/install_packages.sh bench" >&2
   exit 1
 fi

@@ -161,7 +161,7 @@ def text_of(rows, markdown=False):
     machine = medians.machine
     rounds = max((row["rounds"] for row in medians.rows.values()), default=0)
     head = (f"{machine.get('date')}: {machine.get('cpu')}, {machine.get('cpus')} CPUs, Linux "
-            f"{machine.get('kernel')}; medians of {rounds} round{'s' if rounds != 1 else ''}, "
+            f"{machine.get('kernel')}; medians of up to {rounds} round(s), "
             f"mode {machine.get('mode')}. All puts are durable on return.\n")
     parts = [table.markdown() if markdown else table.text() for table in tables(medians)]
     return "\n".join([head, *parts, absences(medians)])
