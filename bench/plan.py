@@ -137,7 +137,7 @@ def full():
         media_group(Kind("media", 100_000, 16, 100)),
         *reopen_groups(Kind("reopen", 500_000, 16, 100), 1.5),
         guard_group(kind, 1.0, 3.0)]
-    return Mode("full", 3, 37 * 60, 0.5, groups)
+    return Mode("full", 3, 36 * 60, 0.5, groups)
 
 
 def smoke():
