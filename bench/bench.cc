@@ -8,8 +8,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <numeric>
 #include <thread>
+#include <utility>
+
+#include "histogram.h"
 
 namespace tuff::bench {
 namespace {
@@ -21,14 +25,6 @@ constexpr int kNameColumns = 26;
 
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double Percentile(std::vector<uint32_t>& samples_ns, double p) {
-  if (samples_ns.empty()) return 0;
-  const auto at =
-      samples_ns.begin() + static_cast<ptrdiff_t>(p * static_cast<double>(samples_ns.size() - 1));
-  std::nth_element(samples_ns.begin(), at, samples_ns.end());
-  return *at / 1000.0;
 }
 
 uint64_t Number(Pool& pool, std::string_view property) {
@@ -87,24 +83,6 @@ void Bench::Open() {
              "ops/s", "p50 us", "p99 us", "p99.9 us", "fences", "flushes", "B/op", "media");
 }
 
-void Bench::Reopen() {
-  auto start = Clock::now();
-  Close();
-  const double close_ms = SecondsSince(start) * 1000;
-  start = Clock::now();
-  pool_ = Must(Pool::Open(path_, open_));
-  store_ = Must(pool_->OpenStore("bench"));
-  std::string value;
-  Get(0, &value);
-  Row row;
-  row.phase = "reopen";
-  row.operations = 1;
-  row.seconds = SecondsSince(start);
-  fmt::print("{:<{}} close {:.2f} ms, reopen to first get {:.2f} ms\n", row.phase, kNameColumns,
-             close_ms, row.seconds * 1000);
-  rows_.push_back(row);
-}
-
 void Bench::Close() {
   Check(pool_->Close());
   pool_.reset();
@@ -139,13 +117,12 @@ const std::vector<uint64_t>& Bench::Sorted() {
 void Bench::Phase(const std::string& name, uint64_t calls, const Operation& operation,
                   uint64_t records_per_call) {
   const Statistics before = pool_->GetStatistics();
-  std::vector<std::vector<uint32_t>> samples(config_.threads);
+  std::vector<Histogram> samples(config_.threads);
   const auto start = Clock::now();
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < config_.threads; t++) {
     threads.emplace_back([&, t] {
       std::string scratch;
-      samples[t].reserve(calls / config_.threads / kSampleEvery + 1);
       for (uint64_t i = t; i < calls; i += config_.threads) {
         if ((i / config_.threads) % kSampleEvery != 0) {
           operation(i, &scratch);
@@ -153,7 +130,7 @@ void Bench::Phase(const std::string& name, uint64_t calls, const Operation& oper
         }
         const auto from = Clock::now();
         operation(i, &scratch);
-        samples[t].push_back(static_cast<uint32_t>((Clock::now() - from).count()));
+        samples[t].Add(static_cast<uint64_t>((Clock::now() - from).count()));
       }
     });
   }
@@ -162,11 +139,11 @@ void Bench::Phase(const std::string& name, uint64_t calls, const Operation& oper
   row.phase = name;
   row.operations = calls * records_per_call;
   row.seconds = SecondsSince(start);
-  std::vector<uint32_t> all;
-  for (const auto& one : samples) all.insert(all.end(), one.begin(), one.end());
-  row.p50_us = Percentile(all, 0.50);
-  row.p99_us = Percentile(all, 0.99);
-  row.p999_us = Percentile(all, 0.999);
+  Histogram all;
+  for (const Histogram& one : samples) all.Merge(one);
+  row.p50_us = all.PercentileUs(0.50);
+  row.p99_us = all.PercentileUs(0.99);
+  row.p999_us = all.PercentileUs(0.999);
   Finish(std::move(row), before);
 }
 
@@ -192,7 +169,7 @@ double Bench::MediaPerLogical() const {
   const uint64_t free_now = Number(*pool_, "tuff.free-frames");
   const uint64_t frames = frames_unused_ - std::min(frames_unused_, free_now);
   return static_cast<double>(frames) * 4096 /
-         static_cast<double>(live_ * (kKeyBytes + config_.value_bytes));
+         static_cast<double>(config_.records * (kKeyBytes + config_.value_bytes));
 }
 
 void Bench::Finish(Row row, const Statistics& before) {
@@ -209,12 +186,11 @@ void Bench::Finish(Row row, const Statistics& before) {
   rows_.push_back(std::move(row));
 }
 
-void Bench::CompareWith(std::string_view earlier, double expected) const {
+void Bench::CompareWith(std::string_view earlier) const {
   const auto found = std::find_if(rows_.begin(), rows_.end(),
                                   [earlier](const Row& row) { return row.phase == earlier; });
   if (found == rows_.end()) return;
-  const std::string wanted = expected == 0 ? "" : fmt::format(" (expected: {} or more)", expected);
-  Note(fmt::format("{:.2f} x {}{}", last().Rate() / found->Rate(), earlier, wanted));
+  Note(fmt::format("{:.2f} x {}", last().Rate() / found->Rate(), earlier));
 }
 
 void Bench::Note(std::string_view text) {

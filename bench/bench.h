@@ -5,13 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "records.h"
 #include "tuff/tuff.h"
 
 namespace tuff::bench {
@@ -25,26 +25,6 @@ struct Config {
   std::string granularity = "cache-line";
   std::string guard = "auto";
   std::string json;
-};
-
-inline constexpr size_t kKeyBytes = 16;
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-inline uint64_t Scramble(uint64_t x) {
-  x += 0x9e3779b97f4a7c15ull;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-  return x ^ (x >> 31);
-}
-
-/// The i-th key: 16 random-looking bytes, so that loading 0, 1, 2 … is loading in random order.
-struct Key {
-  char bytes[kKeyBytes];
-  explicit Key(uint64_t i) {
-    const uint64_t words[2] = {Scramble(i), Scramble(~i)};
-    std::memcpy(bytes, words, sizeof bytes);
-  }
-  std::string_view view() const { return {bytes, sizeof bytes}; }
 };
 
 struct Row {
@@ -75,8 +55,6 @@ class Bench {
 
   /// Makes the pool and prints what is in force and the head of the table.
   void Open();
-  /// Closes, opens, gets a record; prints how long each took.
-  void Reopen();
   void Close();
 
   const Config& config() const { return config_; }
@@ -108,12 +86,11 @@ class Bench {
 
   /// Fills in what the pool counted since `before`, prints the row and keeps it.
   void Finish(Row row, const Statistics& before);
-  /// A line below a row: how it compares with an earlier one. `expected` 0: nothing is.
-  void CompareWith(std::string_view earlier, double expected = 0) const;
+  /// A line below a row: how it compares with an earlier one.
+  void CompareWith(std::string_view earlier) const;
   static void Note(std::string_view text);
   const Row& last() const { return rows_.back(); }
 
-  void set_live(uint64_t records) { live_ = records; }  ///< in the pool
   /// Bytes of the frames in use, over keys and values alive.
   double MediaPerLogical() const;
 
@@ -127,7 +104,6 @@ class Bench {
   OpenOptions open_;
   std::unique_ptr<Pool> pool_;
   Store* store_ = nullptr;
-  uint64_t live_ = 1;
   uint64_t frames_unused_ = 0;  // when the pool was new
   std::vector<Row> rows_;
   std::vector<uint64_t> sorted_;

@@ -1,4 +1,5 @@
-// kv_bench: what durable operations on one store cost, by phases over the same pool.
+// kv_bench: phases over one pool of what bench/compare.sh does not measure (snapshots,
+// transactions, scans beside writers, shared syncs), after a load, gets and overwrites to profile.
 //
 //   build/release/bench/kv_bench                      2 M records of (16 B, 100 B) on /dev/shm
 //   build/release/bench/kv_bench --threads 2 --records 500000 --dir /mnt/pmem --granularity medium
@@ -79,14 +80,9 @@ int main(int argc, char** argv) {
   RunLoad(bench);
   RunGets(bench);
   RunOverwrites(bench);
-  RunScans(bench);
   RunScansBesideWriter(bench);
   RunTransactions(bench);
   RunSharedSyncs(bench);
-  bench.Reopen();
-  RunGetsAgain(bench);
-  RunDeletes(bench);
-  RunBulkLoad(bench);
   if (!bench.config().json.empty()) bench.WriteJson();
   bench.Close();
   return 0;

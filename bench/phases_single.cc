@@ -2,43 +2,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "phases.h"
 
 namespace tuff::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+constexpr uint64_t kMany = 100;  // records of one batch
 
-constexpr uint64_t kMany = 100;  // records of one call that takes many
-
-uint64_t Calls(const Bench& bench) { return std::max<uint64_t>(1, bench.config().records / kMany); }
-
+/// Each batch of keys that follow one another.
 void OverwriteInBatches(Bench& bench) {
   const uint64_t n = bench.config().records;
-  const auto write = [&bench](const auto& record_number) {
-    thread_local WriteBatch batch;
-    batch.Clear();
-    for (uint64_t j = 0; j < kMany; j++) {
-      const uint64_t record = record_number(j);
-      Check(batch.Put(bench.store(), Key(record).view(), bench.Value(j)));
-    }
-    Check(bench.pool().Write(batch));
-  };
-  bench.Phase(
-      "batch of 100", Calls(bench),
-      [&](uint64_t i, std::string*) {
-        write([&](uint64_t j) { return Scramble((i * kMany + j) ^ 4) % n; });
-      },
-      kMany);
-  bench.CompareWith("overwrite", 3);
   const std::vector<uint64_t>& sorted = bench.Sorted();
   bench.Phase(
-      "batch of 100, near", Calls(bench),
+      "batch of 100, near", std::max<uint64_t>(1, n / kMany),
       [&](uint64_t i, std::string*) {
+        thread_local WriteBatch batch;
+        batch.Clear();
         const uint64_t first = Scramble(i ^ 5) % n;
-        write([&](uint64_t j) { return sorted[(first + j) % n]; });
+        for (uint64_t j = 0; j < kMany; j++) {
+          const Key key(sorted[(first + j) % n]);
+          Check(batch.Put(bench.store(), key.view(), bench.Value(j)));
+        }
+        Check(bench.pool().Write(batch));
       },
       kMany);
   bench.CompareWith("overwrite");
@@ -66,28 +52,10 @@ void TakeSnapshots(Bench& bench) {
                           1e9 / bench.last().Rate()));
 }
 
-void ScanAll(Bench& bench, const std::string& name, bool backward) {
-  const Statistics before = bench.pool().GetStatistics();
-  const auto start = Clock::now();
-  Row row;
-  row.phase = name;
-  auto it = bench.store().NewIterator();
-  for (backward ? it->SeekToLast() : it->SeekToFirst(); it->Valid();
-       backward ? it->Prev() : it->Next()) {
-    bench.CheckValue(it->value());
-    row.operations++;
-  }
-  Check(it->status());
-  if (row.operations != bench.config().records) Die({Code::kCorruption, "scan missed records"});
-  row.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  bench.Finish(std::move(row), before);
-}
-
 }  // namespace
 
 void RunLoad(Bench& bench) {
   const uint64_t n = bench.config().records;
-  bench.set_live(n);
   bench.Phase("load", n, [&](uint64_t i, std::string*) { bench.Put(i, 0); });
 }
 
@@ -95,25 +63,6 @@ void RunGets(Bench& bench) {
   const uint64_t n = bench.config().records;
   bench.Phase("get", n,
               [&](uint64_t i, std::string* value) { bench.Get(Scramble(i ^ 1) % n, value); });
-  bench.Phase(
-      "multiget of 100", Calls(bench),
-      [&](uint64_t i, std::string*) {
-        thread_local std::vector<std::string> values;
-        thread_local std::vector<Status> statuses;
-        std::vector<Key> keys;
-        std::vector<std::string_view> views;
-        keys.reserve(kMany);
-        views.reserve(kMany);
-        for (uint64_t j = 0; j < kMany; j++) {
-          keys.emplace_back(Scramble((i * kMany + j) ^ 1) % n);
-          views.push_back(keys.back().view());
-        }
-        bench.store().MultiGet(views, &values, &statuses);
-        for (const Status& status : statuses) Check(status);
-        for (const std::string& value : values) bench.CheckValue(value);
-      },
-      kMany);
-  bench.CompareWith("get", 1.5);
 }
 
 void RunOverwrites(Bench& bench) {
@@ -122,45 +71,6 @@ void RunOverwrites(Bench& bench) {
   OverwriteInBatches(bench);
   OverwriteBesideSnapshot(bench);
   TakeSnapshots(bench);
-}
-
-void RunScans(Bench& bench) {
-  ScanAll(bench, "scan", false);
-  ScanAll(bench, "scan back", true);
-}
-
-void RunGetsAgain(Bench& bench) {
-  const uint64_t n = bench.config().records;
-  bench.Phase("get again", n,
-              [&](uint64_t i, std::string* value) { bench.Get(Scramble(i ^ 3) % n, value); });
-}
-
-void RunDeletes(Bench& bench) {
-  const uint64_t n = bench.config().records;
-  const uint64_t deleted = n - n / 10;
-  bench.set_live(std::max<uint64_t>(1, n / 10));
-  bench.Phase("delete", deleted,
-              [&](uint64_t i, std::string*) { Check(bench.store().Delete(Key(i).view())); });
-}
-
-/// Into a store of its own, where the deleted records were.
-void RunBulkLoad(Bench& bench) {
-  const std::vector<uint64_t>& sorted = bench.Sorted();
-  Store* const store = Must(bench.pool().CreateStore("bulk"));
-  bench.set_live(bench.config().records + bench.config().records / 10);
-  const Statistics before = bench.pool().GetStatistics();
-  const auto start = Clock::now();
-  {
-    const std::unique_ptr<BulkLoader> loader = Must(store->NewBulkLoader());
-    for (const uint64_t i : sorted) Check(loader->Add(Key(i).view(), bench.Value(i)));
-    Check(loader->Finish());
-  }
-  Row row;
-  row.phase = "bulk load";
-  row.operations = sorted.size();
-  row.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  bench.Finish(std::move(row), before);
-  bench.CompareWith("load", 2);
 }
 
 }  // namespace tuff::bench

@@ -2,14 +2,16 @@
 # Installs the Debian packages that tuff needs. Does nothing, quickly, if they are all there.
 #
 #   tools/install_packages.sh program   what building the program and the library needs
-#   tools/install_packages.sh tests     that, and what the tests and benchmarks need
+#   tools/install_packages.sh bench     that, and the engines that the benchmarks compare tuff with
+#   tools/install_packages.sh tests     all of that, and what the tests need
 #   tools/install_packages.sh index     no package: fetches the package index if there is none
 set -euo pipefail
 
 program=(g++ cmake ninja-build pkg-config
   libpmem2-dev liburcu-dev libxxhash-dev libfmt-dev libcli11-dev nlohmann-json3-dev)
-tests=(clang clang-format shellcheck python3 git util-linux xz-utils man-db strace jq spin
-  libgtest-dev libgmock-dev libbenchmark-dev librocksdb-dev liblmdb-dev lmdb-utils db-util)
+bench=(python3 librocksdb-dev liblmdb-dev)
+tests=(clang clang-format shellcheck git util-linux xz-utils man-db strace jq spin
+  libgtest-dev libgmock-dev libbenchmark-dev lmdb-utils db-util)
 
 fail() {
   printf 'install_packages: %s\n' "$*" >&2
@@ -39,12 +41,13 @@ missing() {
 
 case "${1-}" in
   program) wanted=("${program[@]}") ;;
-  tests) wanted=("${program[@]}" "${tests[@]}") ;;
+  bench) wanted=("${program[@]}" "${bench[@]}") ;;
+  tests) wanted=("${program[@]}" "${bench[@]}" "${tests[@]}") ;;
   index)
     # Without an index, apt still knows the packages that are installed.
     [ "$(apt-cache dumpavail | grep -c '^Package: ')" -ge 5000 ] || apt update
     exit ;;
-  *) fail "usage: tools/install_packages.sh program|tests|index" ;;
+  *) fail "usage: tools/install_packages.sh program|bench|tests|index" ;;
 esac
 
 command -v dpkg-query apt-get >/dev/null ||
