@@ -34,42 +34,49 @@ void Cursor::Release() {
   if (leaf_.node.data() == nullptr) return;
   tree_.Unpin(leaf_.node.pfn());
   leaf_ = LeafSnapshot();
-  records_.clear();
+  walk_.Clear();
   kept_.clear();
 }
 
-Status Cursor::GatherRecords() {
+Status Cursor::LoadWalk() {
   const NodeView& node = leaf_.node;
-  const Leaf leaf(tree_.map(), node);
   if (tree_.versions() == nullptr ||
       (sequence_ >= node.header().sequence_max && sequence_ >= tree_.filled_at())) {
-    return leaf.GatherAt(leaf_.tail_count, sequence_, false, &records_);
+    return walk_.Load(tree_.map(), node, leaf_.tail_count, sequence_);
   }
-  // Rewritten since: what is not in the leaf any more may be kept. A delete in it hides that.
-  if (Status s = leaf.GatherAt(leaf_.tail_count, sequence_, true, &records_); !s.ok()) return s;
-  if (sequence_ < tree_.filled_at()) records_.clear();
+  // Rewritten since: what is not in the leaf any more may be kept.
+  std::vector<RecordView> records;
+  Status s = GatherWithKept(&records);
+  if (s.ok()) walk_.Load(std::move(records));
+  return s;
+}
+
+Status Cursor::GatherWithKept(std::vector<RecordView>* records) {
+  const NodeView& node = leaf_.node;
+  const Leaf leaf(tree_.map(), node);
+  std::vector<RecordView> seen;  // deletes, too: they hide what is kept
+  if (Status s = leaf.GatherAt(leaf_.tail_count, sequence_, true, &seen); !s.ok()) return s;
+  if (sequence_ < tree_.filled_at()) seen.clear();
   const std::string_view high = node.high();
   Status s = tree_.versions()->FindAll(tree_.object_id(), node.low(),
                                        node.has_high() ? &high : nullptr, sequence_, &kept_);
   if (!s.ok()) return s;
-  std::vector<RecordView> merged;
-  merged.reserve(records_.size() + kept_.size());
-  auto from_leaf = records_.begin();
+  records->reserve(seen.size() + kept_.size());
+  auto from_leaf = seen.begin();
   const auto take = [&] {
-    if (from_leaf->type() != RecordType::kDelete) merged.push_back(*from_leaf);
+    if (from_leaf->type() != RecordType::kDelete) records->push_back(*from_leaf);
     ++from_leaf;
   };
   for (const KeptVersionPtr& kept : kept_) {
-    while (from_leaf != records_.end() && from_leaf->key < kept->key) take();
-    if (from_leaf != records_.end() && from_leaf->key == kept->key) continue;  // newer
+    while (from_leaf != seen.end() && from_leaf->key < kept->key) take();
+    if (from_leaf != seen.end() && from_leaf->key == kept->key) continue;  // newer
     RecordView record;
     record.key = kept->key;
     record.value = kept->value;
     record.sequence_and_type = PackSequence(kept->sequence, RecordType::kPut);
-    merged.push_back(record);
+    records->push_back(record);
   }
-  while (from_leaf != records_.end()) take();
-  records_ = std::move(merged);
+  while (from_leaf != seen.end()) take();
   return Status();
 }
 
@@ -87,23 +94,23 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
     status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
     return false;
   }
-  status_ = GatherRecords();
+  status_ = LoadWalk();
+  constexpr size_t kLines = kFrameSize / 64;
+  if (status_.ok() && leaf_.beside != 0) tree_.PrefetchNode(leaf_.beside, kLines);
   return status_.ok();
 }
 
-void Cursor::StandOn(size_t index) {
-  index_ = index;
-  const std::string_view at = records_[index].key;
+// Where the walk stands is where the cursor stands, if that is within the bounds.
+void Cursor::Stand() {
+  const std::string_view at = walk_.record().key;
   valid_ = at >= lower_ && (!has_upper_ || at < upper_);
 }
 
 void Cursor::Forward(std::string bound) {
   valid_ = false;
   while (!empty_range_ && (!has_upper_ || bound < upper_) && LoadLeaf(bound, SeekTo::kAt)) {
-    const auto at = std::lower_bound(
-        records_.begin(), records_.end(), bound,
-        [](const RecordView& record, const std::string& key) { return record.key < key; });
-    if (at != records_.end()) return StandOn(static_cast<size_t>(at - records_.begin()));
+    if (status_ = walk_.SeekTo(bound); !status_.ok()) return;
+    if (walk_.Valid()) return Stand();
     if (!leaf_.node.has_high()) return;
     bound = leaf_.node.high();
   }
@@ -112,10 +119,8 @@ void Cursor::Forward(std::string bound) {
 void Cursor::Backward(std::string bound) {
   valid_ = false;
   while (!empty_range_ && bound > lower_ && LoadLeaf(bound, SeekTo::kBefore)) {
-    const auto at = std::lower_bound(
-        records_.begin(), records_.end(), bound,
-        [](const RecordView& record, const std::string& key) { return record.key < key; });
-    if (at != records_.begin()) return StandOn(static_cast<size_t>(at - records_.begin()) - 1);
+    if (status_ = walk_.SeekBefore(bound); !status_.ok()) return;
+    if (walk_.Valid()) return Stand();
     bound = leaf_.node.low();
   }
 }
@@ -137,16 +142,16 @@ void Cursor::SeekForPrev(std::string_view target) {
 }
 
 void Cursor::Next() {
-  if (index_ + 1 < records_.size()) return StandOn(index_ + 1);
-  if (!leaf_.node.has_high()) {
-    valid_ = false;
-    return;
-  }
-  Forward(std::string(leaf_.node.high()));
+  valid_ = false;
+  if (status_ = walk_.Next(); !status_.ok()) return;
+  if (walk_.Valid()) return Stand();
+  if (leaf_.node.has_high()) Forward(std::string(leaf_.node.high()));
 }
 
 void Cursor::Prev() {
-  if (index_ > 0) return StandOn(index_ - 1);
+  valid_ = false;
+  if (status_ = walk_.Prev(); !status_.ok()) return;
+  if (walk_.Valid()) return Stand();
   Backward(std::string(leaf_.node.low()));
 }
 

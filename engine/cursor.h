@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/leaf_walk.h"
 #include "engine/tree.h"
 #include "tuff/options.h"
 
@@ -29,8 +30,8 @@ class Cursor {
   void SeekForPrev(std::string_view target);
   void Next();
   void Prev();
-  std::string_view key() const { return records_[index_].key; }
-  std::string_view value() const { return records_[index_].value; }
+  std::string_view key() const { return walk_.record().key; }
+  std::string_view value() const { return walk_.record().value; }
   const Status& status() const { return status_; }
 
  private:
@@ -39,8 +40,9 @@ class Cursor {
   /// To the last key below `bound`, within the lower bound.
   void Backward(std::string bound);
   bool LoadLeaf(std::string_view key, SeekTo seek);
-  Status GatherRecords();
-  void StandOn(size_t index);
+  Status LoadWalk();
+  Status GatherWithKept(std::vector<RecordView>* records);
+  void Stand();
   void Release();
 
   Tree& tree_;
@@ -50,9 +52,8 @@ class Cursor {
   bool has_upper_ = false;
   bool empty_range_ = false;
   LeafSnapshot leaf_;
-  std::vector<KeptVersionPtr> kept_;  // what records_ holds beside the leaf's
-  std::vector<RecordView> records_;
-  size_t index_ = 0;
+  std::vector<KeptVersionPtr> kept_;  // what walk_ goes over beside the leaf's
+  LeafWalk walk_;                     // over leaf_
   bool valid_ = false;
   Status status_;
 };

@@ -55,69 +55,77 @@ Status Leaf::DamagedBase(size_t i) const {
   return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
 }
 
-namespace {
-
-// A logged record for sorting: most comparisons are settled by the keys' heads.
-struct SortedLog {
-  uint64_t head;
-  const RecordView* record;
-
-  bool operator<(const SortedLog& other) const {
-    if (head != other.head) return head < other.head;
-    const int order = record->key.compare(other.record->key);
-    return order != 0 ? order < 0 : record > other.record;  // a key's newest first
+// Reads and verifies the logged records; `sorted` has room for kTailSlotsMax.
+Status Leaf::SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const {
+  assert(tail_count <= kTailSlotsMax);
+  log->resize(tail_count);
+  for (size_t i = 0; i < tail_count; i++) {
+    RecordView* const record = &(*log)[i];
+    if (!LoggedRecord(i, record)) return DamagedLog(i);
+    sorted[i] = {KeyHead(record->key), record};
   }
-  bool IsUpTo(uint64_t base_head, std::string_view base_key) const {
-    return head != base_head ? head < base_head : record->key <= base_key;
-  }
-};
+  std::sort(sorted, sorted + tail_count);
+  return Status();
+}
 
-}  // namespace
+Status Leaf::GatherLog(size_t tail_count, uint64_t sequence,
+                       std::vector<RecordView>* records) const {
+  std::vector<RecordView> log;
+  std::array<SortedLog, kTailSlotsMax> sorted;
+  records->clear();
+  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
+  records->reserve(tail_count);
+  for (size_t i = 0; i < tail_count; i++) {
+    const RecordView& record = *sorted[i].record;
+    if (SequenceOf(record.sequence_and_type) > sequence) continue;
+    if (records->empty() || records->back().key != record.key) records->push_back(record);
+  }
+  return Status();
+}
 
 Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) const {
-  // All of the node will be read, in an order that the processor does not guess.
-  for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
-  std::vector<RecordView> log(tail_count);
+  std::vector<RecordView> log;
   std::array<SortedLog, kTailSlotsMax> sorted;
-  assert(tail_count <= sorted.size());
-  for (size_t i = 0; i < tail_count; i++) {
-    if (!LoggedRecord(i, &log[i])) return DamagedLog(i);
-    sorted[i] = {KeyHead(log[i].key), &log[i]};
-  }
-  const auto end = sorted.begin() + static_cast<ptrdiff_t>(tail_count);
-  std::sort(sorted.begin(), end);
+  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
   records->clear();
   records->reserve(node_.count() + tail_count);
-  auto logged = sorted.begin();
+  size_t logged = 0;
+  const auto take_log = [&] { records->push_back(*sorted[logged++].record); };
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
-    if (!node_.BaseRecord(i, &base) || !VerifyAndHashRecord(&base, SeedAt(base.offset))) {
-      return DamagedBase(i);
-    }
-    const uint64_t head = KeyHead(base.key);
-    for (; logged != end && logged->IsUpTo(head, base.key); ++logged) {
-      records->push_back(*logged->record);
+    if (Status s = ReadBase(i, &base); !s.ok()) return s;
+    while (logged < tail_count && CompareKeys(sorted[logged].record->key, base.key) <= 0) {
+      take_log();
     }
     records->push_back(base);
   }
-  for (; logged != end; ++logged) records->push_back(*logged->record);
+  while (logged < tail_count) take_log();
   return Status();
 }
 
 Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
                       std::vector<RecordView>* records) const {
-  if (Status s = GatherAll(tail_count, records); !s.ok()) return s;
-  auto to = records->begin();
-  bool taken = false;  // the newest that may be seen of this key
-  std::string_view key;
-  for (const RecordView& record : *records) {
-    if (record.key != key) taken = false;
-    key = record.key;
-    if (taken || SequenceOf(record.sequence_and_type) > sequence) continue;
-    taken = true;
-    if (with_deletes || record.type() != RecordType::kDelete) *to++ = record;
+  // All of the node will be read, in an order that the processor does not guess.
+  for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
+  std::vector<RecordView> log;
+  if (Status s = GatherLog(tail_count, sequence, &log); !s.ok()) return s;
+  records->clear();
+  records->reserve(node_.count() + log.size());
+  size_t logged = 0;
+  const auto take = [&](const RecordView& record) {
+    if (with_deletes || record.type() != RecordType::kDelete) records->push_back(record);
+  };
+  for (size_t i = 0; i < node_.count(); i++) {
+    RecordView base;
+    if (Status s = ReadBase(i, &base); !s.ok()) return s;
+    int order = -1;
+    while (logged < log.size() && (order = CompareKeys(log[logged].key, base.key)) <= 0) {
+      take(log[logged++]);
+      if (order == 0) break;  // newer than the one in the base
+    }
+    if (order != 0 && SequenceOf(base.sequence_and_type) <= sequence) take(base);
   }
-  records->erase(to, records->end());
+  while (logged < log.size()) take(log[logged++]);
   return Status();
 }
 

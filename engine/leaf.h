@@ -18,6 +18,18 @@ constexpr size_t TailSlots(unsigned order) { return size_t{Descriptor::kTailSlot
 
 inline constexpr size_t kTailSlotsMax = TailSlots(kNodeOrderMax);
 
+// A logged record for sorting: most comparisons are settled by the keys' heads.
+struct SortedLog {
+  uint64_t head;
+  const RecordView* record;
+
+  bool operator<(const SortedLog& other) const {
+    if (head != other.head) return head < other.head;
+    const int order = record->key.compare(other.record->key);
+    return order != 0 ? order < 0 : record > other.record;  // a key's newest first
+  }
+};
+
 class Leaf {
  public:
   Leaf(PageMap& map, const NodeView& node)
@@ -46,6 +58,14 @@ class Leaf {
   /// All records of the base and the first `tail_count` logged ones, by key, a key's newest first.
   /// Records are verified.
   Status GatherAll(size_t tail_count, std::vector<RecordView>* records) const;
+  /// The newest logged record of every key at or below `sequence`, in key order; deletes, too.
+  Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* records) const;
+  /// Base record i, verified.
+  Status ReadBase(size_t i, RecordView* record) const {
+    return node_.BaseRecord(i, record) && VerifyAndHashRecord(record, SeedAt(record->offset))
+               ? Status()
+               : DamagedBase(i);
+  }
   /// The newest record of every key, in key order; deletes left out.
   Status Gather(size_t tail_count, std::vector<RecordView>* records) const {
     return GatherAt(tail_count, ~0ull, false, records);
@@ -94,6 +114,7 @@ class Leaf {
   bool CandidateIsDamaged(const RecordView& record) const {
     return !VerifyRecord(record, SeedAt(record.offset));
   }
+  Status SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const;
   Status DamagedLog(size_t i) const;
   Status DamagedBase(size_t i) const;
   struct Logged {

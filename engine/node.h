@@ -29,6 +29,13 @@ inline uint64_t KeyHead(std::string_view text) {
   return __builtin_bswap64(head);
 }
 
+/// As a.compare(b); most pairs are settled by their heads.
+inline int CompareKeys(std::string_view a, std::string_view b) {
+  const uint64_t head_a = KeyHead(a);
+  const uint64_t head_b = KeyHead(b);
+  return head_a < head_b ? -1 : head_a > head_b ? 1 : a.compare(b);
+}
+
 inline uint8_t Fingerprint(std::string_view key) {
   return static_cast<uint8_t>(Hash64(key.data(), key.size()));
 }

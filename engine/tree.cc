@@ -25,9 +25,9 @@ constexpr size_t kThinRecords = 8;
 // Inside a write only: it needs a lane, and must not wait for one where it stands.
 Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
 
-Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
-
 }  // namespace
+
+Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
 
 Status CheckKey(std::string_view key) {
   if (key.empty()) return Status(Code::kInvalidArgument, "a key has at least one byte");
@@ -110,7 +110,8 @@ Status Tree::Visit(uint64_t word, int level, NodeView* node) {
   return Status();
 }
 
-Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node) {
+Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node,
+                     Pfn* beside) {
   assert(InRcuReadSection());
   const uint64_t root = root_word();
   *node = NodeView();
@@ -128,6 +129,10 @@ Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView*
       __builtin_prefetch(at + 128);
     }
     const int level = static_cast<int>(node->level()) - 1;
+    if (beside != nullptr) {
+      const size_t k = seek == SeekTo::kAt ? i + 1 : i - 1;  // wraps to what is not below count()
+      *beside = k < node->count() ? ChildPfn(node->ChildWord(k)) : 0;
+    }
     if (Status s = Visit(word, level, node); !s.ok()) return s;
   }
   if (node->level() < stop) *node = NodeView();

@@ -38,6 +38,7 @@ enum class SeekTo : uint8_t { kAt, kBefore };
 struct LeafSnapshot {
   NodeView node;
   size_t tail_count = 0;
+  Pfn beside = 0;  // a hint: the frame of the leaf that comes next in the direction of the seek
 };
 
 /// A put's record as a reader found it: in a leaf, or kept for a snapshot.
@@ -151,7 +152,12 @@ class Tree {
   Status Visit(uint64_t word, int level, NodeView* node);
   /// From the root down to level `stop`. `*node` stays empty for an empty tree.
   /// REQUIRES: inside a read section. Errors: Corruption.
-  Status Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node);
+  /// `*beside`: the frame of the next node on that level (of the one before, with kBefore), if it
+  /// has the same parent; a hint.
+  Status Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node,
+                 Pfn* beside = nullptr);
+  /// Has a node's descriptor and first lines fetched.
+  void PrefetchNode(Pfn pfn, size_t lines) const;
   /// True if `node`, whose latch the caller holds, is in use by this tree at `level`.
   bool IsLive(const NodeView& node, unsigned level) const;
 
@@ -183,7 +189,6 @@ class Tree {
   void ShrinkLatched(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
   Result<bool> FindIn(const Leaf& leaf, std::string_view key, uint64_t sequence,
                       RecordView* record) const;
-  void PrefetchNode(Pfn pfn, size_t lines) const;
   void DescendTogether(std::span<const std::string_view> keys, uint64_t sequence, NodeView* nodes);
   template <typename Use>
   Status FindAnd(std::string_view key, uint64_t sequence, const Use& use);
@@ -203,6 +208,7 @@ class Tree {
 /// `shrinking`: only deletes are wanted, which may wait for the reserve.
 bool MayReclaim(PageMap& map, bool shrinking, int tries);
 
+Status NoSuchKey();
 Status CheckKey(std::string_view key);
 Status CheckRecord(std::string_view key, std::string_view value);
 

@@ -6,12 +6,6 @@
 #include "pagemap/rcu.h"
 
 namespace tuff {
-namespace {
-
-Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
-
-}  // namespace
-
 Status Tree::BuildTail(const NodeView& leaf) {
   LatchHold hold(map_.memmap().At(leaf.pfn()).latch);
   return IsLive(leaf, 0) ? Leaf(map_, leaf).BuildTail() : Status();
@@ -193,7 +187,7 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
     {
       RcuReadSection section;
       if (gate_.load(std::memory_order_acquire) == Gate::kDropped) return CheckGate();
-      if (Status s = Descend(key, seek, 0, &node); !s.ok()) return s;
+      if (Status s = Descend(key, seek, 0, &node, &snapshot->beside); !s.ok()) return s;
       if (node.data() == nullptr) return Status();
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) {

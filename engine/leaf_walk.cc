@@ -1,0 +1,107 @@
+#include "engine/leaf_walk.h"
+
+#include <algorithm>
+
+namespace tuff {
+
+Status LeafWalk::Load(PageMap& map, const NodeView& node, size_t tail_count, uint64_t sequence) {
+  Clear();
+  leaf_.emplace(map, node);
+  return leaf_->GatherLog(tail_count, sequence, &log_);
+}
+
+void LeafWalk::Load(std::vector<RecordView> records) {
+  leaf_.reset();
+  log_ = std::move(records);
+  at_ = At::kNowhere;
+  base_read_ = SIZE_MAX;
+}
+
+Status LeafWalk::ReadBase(size_t i) {
+  if (base_read_ == i) return Status();
+  base_read_ = SIZE_MAX;
+  Status s = leaf_->ReadBase(i, &base_);
+  if (s.ok()) {
+    base_read_ = i;
+  } else {
+    at_ = At::kNowhere;
+  }
+  return s;
+}
+
+Status LeafWalk::FindPlace(std::string_view bound) {
+  const auto below = [](const RecordView& record, std::string_view key) {
+    return CompareKeys(record.key, key) < 0;
+  };
+  log_at_ = static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, below) -
+                                log_.begin());
+  base_at_ = 0;
+  for (size_t end = base_count(); base_at_ < end;) {
+    const size_t middle = (base_at_ + end) / 2;
+    if (Status s = ReadBase(middle); !s.ok()) return s;
+    if (below(base_, bound)) {
+      base_at_ = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  return Status();
+}
+
+Status LeafWalk::SeekTo(std::string_view bound) {
+  if (Status s = FindPlace(bound); !s.ok()) return s;
+  return SettleForward();
+}
+
+Status LeafWalk::SeekBefore(std::string_view bound) {
+  if (Status s = FindPlace(bound); !s.ok()) return s;
+  return SettleBackward();
+}
+
+void LeafWalk::StepOver() {
+  if (at_ != At::kLog) base_at_++;
+  if (at_ != At::kBase) log_at_++;
+}
+
+Status LeafWalk::Next() {
+  StepOver();
+  return SettleForward();
+}
+
+Status LeafWalk::Prev() { return SettleBackward(); }
+
+// To the first record from the two places on that is not deleted.
+Status LeafWalk::SettleForward() {
+  for (;; StepOver()) {
+    const bool in_base = base_at_ < base_count();
+    const bool in_log = log_at_ < log_.size();
+    at_ = At::kNowhere;
+    if (!in_base && !in_log) return Status();
+    if (in_base) {
+      if (Status s = ReadBase(base_at_); !s.ok()) return s;
+    }
+    const int order = !in_base ? 1 : !in_log ? -1 : CompareKeys(base_.key, log_[log_at_].key);
+    at_ = order < 0 ? At::kBase : order > 0 ? At::kLog : At::kBoth;
+    if (record().type() != RecordType::kDelete) return Status();
+  }
+}
+
+// To the last record in front of the two places that is not deleted.
+Status LeafWalk::SettleBackward() {
+  do {
+    const bool in_base = base_at_ > 0;
+    const bool in_log = log_at_ > 0;
+    at_ = At::kNowhere;
+    if (!in_base && !in_log) return Status();
+    if (in_base) {
+      if (Status s = ReadBase(base_at_ - 1); !s.ok()) return s;
+    }
+    const int order = !in_base ? -1 : !in_log ? 1 : CompareKeys(base_.key, log_[log_at_ - 1].key);
+    if (order >= 0) base_at_--;
+    if (order <= 0) log_at_--;
+    at_ = order > 0 ? At::kBase : order < 0 ? At::kLog : At::kBoth;
+  } while (record().type() == RecordType::kDelete);
+  return Status();
+}
+
+}  // namespace tuff

@@ -1,0 +1,59 @@
+// LeafWalk: steps through what a reader sees of one leaf, in key order, both ways.
+//
+// Base and log are merged step by step, and a record is verified when it is come to, so that a short
+// scan pays for the records it reads and not for all that lie beside them.
+// Thread-safety: none. The leaf must stay pinned.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/leaf.h"
+
+namespace tuff {
+
+class LeafWalk {
+ public:
+  /// Of the leaf's first `tail_count` logged records, those at or below `sequence`; of its base,
+  /// everything. Errors: Corruption (a logged record).
+  Status Load(PageMap& map, const NodeView& node, size_t tail_count, uint64_t sequence);
+  /// Of records that were gathered otherwise: by key, one for each.
+  void Load(std::vector<RecordView> records);
+  void Clear() { Load({}); }
+
+  bool Valid() const { return at_ != At::kNowhere; }
+  /// REQUIRES: Valid().
+  const RecordView& record() const { return at_ == At::kBase ? base_ : log_[log_at_]; }
+
+  // Errors: Corruption; then it is not Valid().
+
+  /// To the first key at or above `bound`.
+  Status SeekTo(std::string_view bound);
+  /// To the last key below `bound`.
+  Status SeekBefore(std::string_view bound);
+  /// REQUIRES: Valid().
+  Status Next();
+  Status Prev();
+
+ private:
+  // Where the present record lies; kBoth: in the log, and an older one in the base.
+  enum class At : uint8_t { kNowhere, kBase, kLog, kBoth };
+
+  size_t base_count() const { return leaf_ ? leaf_->node().count() : 0; }
+  Status ReadBase(size_t i);
+  Status FindPlace(std::string_view bound);
+  Status SettleForward();
+  Status SettleBackward();
+  void StepOver();
+
+  std::optional<Leaf> leaf_;      // of the base
+  std::vector<RecordView> log_;   // verified; deletes among them
+  size_t base_at_ = 0;            // the first in the base that is not below the present record
+  size_t log_at_ = 0;             // the same in the log
+  At at_ = At::kNowhere;
+  RecordView base_;               // base record base_read_, verified
+  size_t base_read_ = SIZE_MAX;
+};
+
+}  // namespace tuff
