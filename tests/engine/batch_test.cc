@@ -163,6 +163,18 @@ TEST_F(BatchTest, ARangeIsDeletedFromAFullPoolWhole) {
   }
 }
 
+TEST_F(BatchTest, AFullPoolTakesABatchOfOneDelete) {
+  for (const size_t below : {1, 100, 1000, 15000}) {
+    PoolFixture full;
+    for (const std::string& key : FillWithLongKeys(full.store(), below)) {
+      WriteBatch batch;
+      ASSERT_OK(batch.Delete(full.store(), key));
+      ASSERT_OK(full.pool().Write(batch)) << below;
+    }
+    EXPECT_EQ(Problems(full.pool()), "");
+  }
+}
+
 TEST_F(BatchTest, AscendingBatchesFillTheirLeaves) {
   constexpr int kRecords = 20000;
   constexpr size_t kRecordBytes = 9 + 100;
