@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/restructure.h"
+#include "engine/store_impl.h"
 
 namespace tuff {
 
@@ -26,8 +27,11 @@ Status BatchWriter::Write(std::vector<BatchOp> ops) {
     if (s.code() == Code::kNoSpace && MayReclaim(map_, shrinking, tries)) continue;
     if (s.ok()) {
       Count();
-      ShrinkAfterDeletes(&lane);
-      CompactDense(&lane);
+      (void)NoThrow([&] {  // optional: the batch has happened
+        ShrinkAfterDeletes(&lane);
+        CompactDense(&lane);
+        return Status();
+      });
     }
     if (s.code() == Code::kConflict) map_.counters().Add(Counter::kConflicts);
     return s;
@@ -194,6 +198,7 @@ Status BatchWriter::Append(LaneHold* lane) {
   std::vector<std::byte> image;
   std::vector<std::vector<Placed>> placed(written.size());
   RedoLog redo(map_.domain(), map_.lanes(), map_.allocator(), lane->Take());
+  dense_.reserve(written.size());  // after the commit nothing may fail
 
   Versions::InFlight in_flight(&versions_);
   const uint64_t number = map_.NextNumber();
