@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/batch.h"
@@ -58,6 +59,9 @@ class Graveyard::Dismantler {
     NodeView node;
     if (Status s = tree_.Visit(word, level, &node); !s.ok()) return s;
     if (node.is_leaf()) return Status();
+    LaneRun here;
+    if (Status s = RunOf(word, &here); !s.ok()) return s;
+    above_.push_back(here);
     std::vector<LaneRun> runs;
     for (size_t i = FirstChildLeft(node); i < node.count(); i++) {
       if (graveyard_.stopping_.load(std::memory_order_relaxed)) {
@@ -74,6 +78,7 @@ class Graveyard::Dismantler {
       if (Status s = Free(node.ChildPlace(i), child, runs); !s.ok()) return s;
       runs.clear();
     }
+    above_.pop_back();
     return Status();
   }
 
@@ -93,8 +98,23 @@ class Graveyard::Dismantler {
     return Status();
   }
 
+  // A damaged tree may lead to a frame twice in one step (I8), or to a node that is still read.
+  // Across steps, what is free already has no owner.
+  Status CheckDisjoint(std::vector<LaneRun> runs) const {
+    runs.insert(runs.end(), above_.begin(), above_.end());
+    std::sort(runs.begin(), runs.end(),
+              [](const LaneRun& a, const LaneRun& b) { return a.pfn < b.pfn; });
+    for (size_t i = 1; i < runs.size(); i++) {
+      if (runs[i].pfn - runs[i - 1].pfn < 1ull << UnpackOwner(runs[i - 1].owner).order) {
+        return NodeDamage(runs[i].pfn, "several child words lead to this node; it stays in use");
+      }
+    }
+    return Status();
+  }
+
   // One step: the word becomes 0, the frames are free.
   Status Free(uint64_t place, uint64_t old_word, std::vector<LaneRun> runs) {
+    if (Status s = CheckDisjoint(runs); !s.ok()) return s;
     LaneChange change;
     change.place = place;
     change.old_value = old_word;
@@ -120,6 +140,7 @@ class Graveyard::Dismantler {
   Tree& tree_;
   PageMap& map_;
   const unsigned lane_;
+  std::vector<LaneRun> above_;  // the inner nodes from the root to the one that is emptied
 };
 
 Result<Tree*> Graveyard::OpenTree() {
