@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/restructure.h"
+#include "engine/store_impl.h"
 
 namespace tuff {
 
@@ -26,8 +27,11 @@ Status BatchWriter::Write(std::vector<BatchOp> ops) {
     if (s.code() == Code::kNoSpace && MayReclaim(map_, shrinking, tries)) continue;
     if (s.ok()) {
       Count();
-      ShrinkAfterDeletes(&lane);
-      CompactDense(&lane);
+      (void)NoThrow([&] {  // optional: the batch has happened
+        ShrinkAfterDeletes(&lane);
+        CompactDense(&lane);
+        return Status();
+      });
     }
     if (s.code() == Code::kConflict) map_.counters().Add(Counter::kConflicts);
     return s;
@@ -99,7 +103,7 @@ Status BatchWriter::LatchAll(LaneHold* lane) {
 Status BatchWriter::MakeRoom(const Held& held, LaneHold* lane, bool* had_room) {
   LatchHold hold(map_.memmap().At(held.node.pfn()).latch, std::adopt_lock);
   std::vector<PendingRecord> group;
-  size_t bytes = kGroupBytes;
+  size_t bytes = 0;
   size_t longest_key = 0;
   bool shrinking = true;
   for (size_t i = held.first; i < held.last; i++) {
@@ -110,6 +114,8 @@ Status BatchWriter::MakeRoom(const Held& held, LaneHold* lane, bool* had_room) {
     longest_key = std::max(longest_key, op.key.size());
     shrinking = shrinking && op.type == RecordType::kDelete;
   }
+  const size_t head_bytes = group.size() > 1 ? kGroupBytes : 0;  // one delete needs no more room
+  bytes += head_bytes;
   const Leaf leaf(map_, held.node);
   *had_room = group.empty() || (shrinking ? leaf.HasRoom(bytes, group.size())
                                           : leaf.HasRoomForPut(longest_key, bytes, group.size()));
@@ -120,7 +126,7 @@ Status BatchWriter::MakeRoom(const Held& held, LaneHold* lane, bool* had_room) {
   Restructure change(*held.tree, lane->Take());
   hold.HandOver();
   // At least what the look above asks for.
-  const size_t least = group[0].bytes + kGroupBytes + (shrinking ? 0 : Pad8(longest_key) + 8);
+  const size_t least = group[0].bytes + head_bytes + (shrinking ? 0 : Pad8(longest_key) + 8);
   const PendingRecord pending{group[0].key, least, shrinking, group};
   if (Status s = change.Rewrite(held.node, pending); !s.ok()) return s;
   return change.Finish([] {});
@@ -192,6 +198,7 @@ Status BatchWriter::Append(LaneHold* lane) {
   std::vector<std::byte> image;
   std::vector<std::vector<Placed>> placed(written.size());
   RedoLog redo(map_.domain(), map_.lanes(), map_.allocator(), lane->Take());
+  dense_.reserve(written.size());  // after the commit nothing may fail
 
   Versions::InFlight in_flight(&versions_);
   const uint64_t number = map_.NextNumber();

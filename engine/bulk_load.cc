@@ -82,12 +82,9 @@ Status BulkLoader::Impl::Add(std::string_view key, std::string_view value) {
                               records_ + 1, key == last_key_ ? "the same as" : "below"));
   }
   map_.domain().AdmitThread();
-  Status s = AddRecord(key, value);
-  if (!s.ok()) {
-    failed_ = s;
-    GiveUpFrames();
-  }
-  return s;
+  failed_ = NoThrow([&] { return AddRecord(key, value); });
+  if (!failed_.ok()) GiveUpFrames();
+  return failed_;
 }
 
 // Bytes of the leaf's base with one record more, and with room for its fences.
@@ -132,7 +129,8 @@ Status BulkLoader::Impl::NewFrames(NodeIdentity* id, NewNode** node) {
   id->object_id = tree_->object_id();
   id->number = map_.NextNumber();
   if (id->number == 0) return map_.domain().CheckWritable();
-  fresh_.reserve(fresh_.size() + 1);
+  fresh_.reserve(kLaneRunsMax);  // once frames are taken nothing may fail
+  change_.new_runs.reserve(kLaneRunsMax);
   auto bytes = std::make_unique_for_overwrite<std::byte[]>(kFrameSize << id->order);
   id->pfn = map_.allocator().Allocate(id->order, AllocFor::kGrowth);
   if (id->pfn == 0) {
@@ -276,13 +274,13 @@ Status BulkLoader::Impl::Commit() {
   lane.Take();
   std::vector<Lanes::RunBytes> runs;
   for (const NewNode& node : fresh_) runs.push_back({node.pfn, node.order, node.bytes.get()});
+  std::vector<Limbo::Run> freed;  // after the commit nothing may fail
+  for (const LaneRun& run : change_.old_runs) {
+    freed.push_back({run.pfn, UnpackOwner(run.owner).order});
+  }
   {
     WriteWindow window(map_.domain());
     if (Status s = map_.lanes().Change(window, lane.Take(), change_, runs); !s.ok()) return s;
-  }
-  std::vector<Limbo::Run> freed;
-  for (const LaneRun& run : change_.old_runs) {
-    freed.push_back({run.pfn, UnpackOwner(run.owner).order});
   }
   fresh_.clear();
   change_ = LaneChange();
@@ -314,7 +312,7 @@ Status BulkLoader::Impl::Finish() {
   if (Status s = CloseAll(); !s.ok()) return s;
   const std::lock_guard gate_lock(store_.gate_mutex);
   store_.tree.CloseGate(Tree::Gate::kFrozen);
-  Status s = SwapRoots();
+  Status s = NoThrow([&] { return SwapRoots(); });
   store_.tree.OpenGate();
   if (s.ok()) {
     store_.tree.MarkChanged();

@@ -7,6 +7,7 @@
 #include "engine/batch.h"
 #include "engine/cursor.h"
 #include "engine/graveyard.h"
+#include "engine/store_impl.h"
 
 namespace tuff {
 namespace {
@@ -127,7 +128,8 @@ Result<ObjectInfo> Catalogue::NewAnchor(uint32_t id, ObjectKind kind, Tree* tree
   const Anchor anchor = MakeAnchor(id, kind, map_.hash_seed(), info.anchor);
   std::memcpy(frame, &anchor, sizeof anchor);
   const LaneRun run{info.anchor, PackOwner(info.anchor, FrameKind::kMetadata, 0, id)};
-  Status s = tree->PutWithRun(CatalogueKey(id), value_of(info.anchor), run, frame);
+  Status s = NoThrow(
+      [&] { return tree->PutWithRun(CatalogueKey(id), value_of(info.anchor), run, frame); });
   if (!s.ok()) {
     if (!map_.domain().failed()) map_.allocator().Free(info.anchor, 0);
     return s;
@@ -147,14 +149,18 @@ Result<ObjectInfo> Catalogue::Create(std::string_view name, ObjectKind kind) {
   if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   auto id = map_.NextObjectId();
   if (!id.ok()) return id.TakeStatus();
+  // After the commit nothing may fail.
+  ObjectInfo made{std::string(name), *id, kind, 0};
+  decltype(by_name_) noted;
+  noted.emplace(name, made);
   auto info = NewAnchor(*id, kind, &tree_, [&](Pfn anchor) {
     const CatalogueEntry entry{anchor, static_cast<uint32_t>(kind), 0};
     return std::string(reinterpret_cast<const char*>(&entry), sizeof entry).append(name);
   });
   if (!info.ok()) return info;
-  info->name = name;
-  by_name_.emplace(info->name, *info);
-  return info;
+  made.anchor = noted.begin()->second.anchor = info->anchor;
+  by_name_.merge(noted);
+  return made;
 }
 
 Status Catalogue::Move(const ObjectInfo& object, Tree* to, std::string_view value,
@@ -195,10 +201,12 @@ Status Catalogue::Rename(std::string_view from, std::string_view to) {
   const CatalogueEntry entry{info.anchor, static_cast<uint32_t>(info.kind), 0};
   std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
   value += to;
+  info.name = to;
+  decltype(by_name_) noted;  // after the commit nothing may fail
+  noted.emplace(to, info);
   if (Status s = tree_.Put(CatalogueKey(info.id), value); !s.ok()) return s;
   by_name_.erase(it);
-  info.name = to;
-  by_name_.emplace(info.name, info);
+  by_name_.merge(noted);
   return StoreWord(info.anchor, offsetof(Anchor, attributes_changed_ns), NowNs());
 }
 

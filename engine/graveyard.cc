@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/batch.h"
@@ -58,6 +59,9 @@ class Graveyard::Dismantler {
     NodeView node;
     if (Status s = tree_.Visit(word, level, &node); !s.ok()) return s;
     if (node.is_leaf()) return Status();
+    LaneRun here;
+    if (Status s = RunOf(word, &here); !s.ok()) return s;
+    above_.push_back(here);
     std::vector<LaneRun> runs;
     for (size_t i = FirstChildLeft(node); i < node.count(); i++) {
       if (graveyard_.stopping_.load(std::memory_order_relaxed)) {
@@ -74,6 +78,7 @@ class Graveyard::Dismantler {
       if (Status s = Free(node.ChildPlace(i), child, runs); !s.ok()) return s;
       runs.clear();
     }
+    above_.pop_back();
     return Status();
   }
 
@@ -93,24 +98,39 @@ class Graveyard::Dismantler {
     return Status();
   }
 
+  // A damaged tree may lead to a frame twice in one step (I8), or to a node that is still read.
+  // Across steps, what is free already has no owner.
+  Status CheckDisjoint(std::vector<LaneRun> runs) const {
+    runs.insert(runs.end(), above_.begin(), above_.end());
+    std::sort(runs.begin(), runs.end(),
+              [](const LaneRun& a, const LaneRun& b) { return a.pfn < b.pfn; });
+    for (size_t i = 1; i < runs.size(); i++) {
+      if (runs[i].pfn - runs[i - 1].pfn < 1ull << UnpackOwner(runs[i - 1].owner).order) {
+        return NodeDamage(runs[i].pfn, "several child words lead to this node; it stays in use");
+      }
+    }
+    return Status();
+  }
+
   // One step: the word becomes 0, the frames are free.
   Status Free(uint64_t place, uint64_t old_word, std::vector<LaneRun> runs) {
+    if (Status s = CheckDisjoint(runs); !s.ok()) return s;
     LaneChange change;
     change.place = place;
     change.old_value = old_word;
     change.new_value = 0;
     change.object_id = tree_.object_id();
     change.old_runs = std::move(runs);
+    std::vector<Limbo::Run> freed;  // after the commit nothing may fail
+    for (const LaneRun& run : change.old_runs) {
+      freed.push_back({run.pfn, UnpackOwner(run.owner).order});
+    }
     std::lock_guard step(graveyard_.step_mutex_);
     {
       WriteWindow window(map_.domain());
       if (Status s = map_.lanes().Change(window, lane_, change, {}); !s.ok()) return s;
     }
-    std::vector<Limbo::Run> freed;
-    for (const LaneRun& run : change.old_runs) {
-      map_.memmap().At(run.pfn).Set(Descriptor::kObsolete);
-      freed.push_back({run.pfn, UnpackOwner(run.owner).order});
-    }
+    for (const Limbo::Run& run : freed) map_.memmap().At(run.pfn).Set(Descriptor::kObsolete);
     map_.limbo().Add(freed.data(), freed.size());
     map_.counters().Add(Counter::kNodesDismantled, freed.size());
     return Status();
@@ -120,6 +140,7 @@ class Graveyard::Dismantler {
   Tree& tree_;
   PageMap& map_;
   const unsigned lane_;
+  std::vector<LaneRun> above_;  // the inner nodes from the root to the one that is emptied
 };
 
 Result<Tree*> Graveyard::OpenTree() {
@@ -157,8 +178,10 @@ Status Graveyard::Bury(const ObjectInfo& store) {
   };
   note(1);
   const GraveyardEntry entry{store.anchor, static_cast<uint32_t>(store.kind), store.id};
-  Status s = map_.SetGraveyardInUse(true);
-  if (s.ok()) s = catalogue_.Move(store, tree_.get(), EntryText(entry), versions_);
+  Status s = NoThrow([&]() -> Status {
+    if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    return catalogue_.Move(store, tree_.get(), EntryText(entry), versions_);
+  });
   if (s.ok()) Wake();
   note(-1);
   if (s.ok()) versions_.Forget(store.id);
@@ -173,15 +196,17 @@ Result<ObjectInfo> Graveyard::NewBuilding(uint32_t tree_object_id) {
     std::lock_guard lock(mutex_);
     buildings_.insert(*id);
   }
-  if (Status s = map_.SetGraveyardInUse(true); !s.ok()) {
-    LetGo(*id);
-    return s;
-  }
-  auto info = catalogue_.NewAnchor(*id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
-    return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
+  Result<ObjectInfo> info = ObjectInfo();
+  Status s = NoThrow([&]() -> Status {
+    if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    info = catalogue_.NewAnchor(*id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
+      return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
+    });
+    return info.ok() ? Status() : info.TakeStatus();
   });
-  if (!info.ok()) LetGo(*id);
-  return info;
+  if (s.ok()) return info;
+  LetGo(*id);
+  return s;
 }
 
 void Graveyard::LetGo(uint32_t building_id) {
@@ -199,11 +224,13 @@ void Graveyard::Wake() {
   if (!worker_.joinable()) {
     try {
       worker_ = std::thread([this] { Run(); });
-    } catch (const std::system_error& error) {
-      // What is buried stays for the next mount.
-      last_ = Status(Code::kNoMemory, fmt::format("cannot start a thread: {}", error.what()));
+    } catch (const std::exception& error) {
+      // What is buried stays for the next to wake it, or for the next mount.
+      last_ = NoThrow([&] {
+        return Status(Code::kNoMemory, fmt::format("cannot start a thread: {}", error.what()));
+      });
       work_ = false;
-      map_.Log(LogLevel::kWarning, last_.ToString());
+      Tell(LogLevel::kWarning, last_);
     }
   }
   changed_.notify_all();
@@ -225,6 +252,13 @@ void Graveyard::Stop() {
   if (worker_.joinable()) worker_.join();
 }
 
+void Graveyard::Tell(LogLevel level, const Status& status) {
+  (void)NoThrow([&] {
+    map_.Log(level, fmt::format("{}: dismantling: {}", map_.path(), status.ToString()));
+    return Status();
+  });
+}
+
 void Graveyard::Run() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -234,9 +268,7 @@ void Graveyard::Run() {
     busy_ = true;
     lock.unlock();
     Status s = NoThrow([&] { return DismantleAll(); });
-    if (!s.ok() && s.code() != Code::kBusy) {
-      map_.Log(LogLevel::kError, fmt::format("{}: dismantling: {}", map_.path(), s.ToString()));
-    }
+    if (!s.ok() && s.code() != Code::kBusy) Tell(LogLevel::kError, s);
     lock.lock();
     busy_ = false;
     last_ = std::move(s);

@@ -54,6 +54,7 @@ class Graveyard {
  private:
   class Dismantler;
   void Run();
+  void Tell(LogLevel level, const Status& status);
   Status DismantleAll();
   Status DismantleEntry(std::string_view key, const GraveyardEntry& entry);
   /// The next entry that is not being built, above `after`; false: none.

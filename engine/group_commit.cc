@@ -82,23 +82,41 @@ Status GroupCommit::Answer(const Leaf& leaf, const Request& request) {
   return Status();
 }
 
-void GroupCommit::Gather(const Leaf& leaf, const std::vector<Request*>& taken, bool fresh,
-                         Group* group) {
-  *group = Group{{}, taken.size() > 1 ? kGroupBytes : 0, 0, true};
+std::vector<GroupCommit::Request*> GroupCommit::Wanted(const Leaf& leaf,
+                                                       const std::vector<Request*>& taken) {
+  std::vector<Request*> wanted;
   for (Request* r : taken) {
     const auto same_key = [&](const Request* other) { return other->key == r->key; };
-    const auto& members = group->members;
-    if (group->members.size() == kGroupMax || !leaf.node().Covers(r->key) ||
-        std::any_of(members.begin(), members.end(), same_key) || !Answer(leaf, *r).ok()) {
-      continue;
+    if (leaf.node().Covers(r->key) && std::none_of(wanted.begin(), wanted.end(), same_key) &&
+        Answer(leaf, *r).ok()) {
+      wanted.push_back(r);
     }
+  }
+  return wanted;
+}
+
+void GroupCommit::Group::Reserve(const std::vector<Request*>& wanted) {
+  size_t most = kGroupBytes;
+  for (const Request* r : wanted) most += RecordBytes(r->key.size(), r->value.size());
+  members.reserve(wanted.size());
+  offsets.reserve(wanted.size());
+  image.reserve(std::min(most, kNodeBytesMax));
+}
+
+void GroupCommit::Gather(const Leaf& leaf, const std::vector<Request*>& wanted, bool fresh,
+                         Group* group) {
+  group->members.clear();
+  group->bytes = wanted.size() > 1 ? kGroupBytes : 0;
+  group->longest_key = 0;
+  group->shrinking = true;
+  for (Request* r : wanted) {
+    if (group->members.size() == kGroupMax || !leaf.node().Covers(r->key)) continue;
     const size_t bytes = group->bytes + RecordBytes(r->key.size(), r->value.size());
     const size_t longest = std::max(group->longest_key, r->key.size());
     const bool shrinking = group->shrinking && r->type == RecordType::kDelete;
     const size_t n = group->members.size() + 1;
-    const bool fits = fresh       ? leaf.HasRoom(bytes, n)
-                      : shrinking ? leaf.HasRoom(bytes, n)
-                                  : leaf.HasRoomForPut(longest, bytes, n);
+    const bool fits =
+        fresh || shrinking ? leaf.HasRoom(bytes, n) : leaf.HasRoomForPut(longest, bytes, n);
     if (!fits) continue;
     group->members.push_back(r);
     group->bytes = bytes;
@@ -113,67 +131,69 @@ Status GroupCommit::Append(const std::vector<Request*>& taken, Group* group, Lan
   if (Status s = tree_.LatchLeaf(taken[0]->key, lane, &node); !s.ok()) return s;
   LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
   const Leaf leaf(map_, node);
-  Gather(leaf, taken, false, group);
+  const std::vector<Request*> wanted = Wanted(leaf, taken);
+  if (wanted.empty()) return Status();
+  group->Reserve(wanted);
+  Gather(leaf, wanted, false, group);
   const bool leader_fits = !group->members.empty() && group->members[0] == taken[0];
-  if (!leader_fits && Answer(leaf, *taken[0]).ok()) {  // full: a new leaf may have room for all
+  if (!leader_fits && wanted[0] == taken[0]) {  // full: a new leaf may have room for all
     group->members.clear();
-    return Rewrite(node, taken, group, &hold, lane);
+    return Rewrite(node, wanted, group, &hold, lane);
   }
   if (group->members.empty()) return Status();
-  std::vector<size_t> offsets;
   const Versions::InFlight in_flight(tree_.versions());
   Status s;
   {
     WriteWindow window(map_.domain());
     CRASH_POINT("group.6");
-    s = StoreRecords(window, node, *group, &offsets);
+    s = StoreRecords(window, node, group);
     CRASH_POINT("group.7");
     if (s.ok()) s = TUFF_FENCE("group.8", window);
     CRASH_POINT("group.9");
   }
-  if (s.ok()) Show(node, *group, offsets);
+  if (s.ok()) Show(node, *group);
   return s;
 }
 
 // Makes room for all in the leader's leaf; the records share the fence that retires the lane.
-Status GroupCommit::Rewrite(const NodeView& node, const std::vector<Request*>& taken, Group* group,
+Status GroupCommit::Rewrite(const NodeView& node, const std::vector<Request*>& wanted, Group* group,
                             LatchHold* hold, LaneHold* lane) {
-  size_t bytes = taken.size() > 1 ? kGroupBytes : 0;
+  size_t bytes = wanted.size() > 1 ? kGroupBytes : 0;
   bool shrinking = true;
-  for (const Request* r : taken) {
+  for (const Request* r : wanted) {
     const size_t more = RecordBytes(r->key.size(), r->value.size());
-    if (!node.Covers(r->key) || (r != taken[0] && bytes + more > kRecordSizeMax)) continue;
+    if (r != wanted[0] && bytes + more > kRecordSizeMax) continue;
     bytes += more;
     shrinking = shrinking && r->type == RecordType::kDelete;
   }
   if (!lane->TryTake()) return Status(Code::kBusy, "all lanes are taken");
   Restructure change(tree_, lane->Take());
   hold->HandOver();
-  if (Status s = change.Rewrite(node, {taken[0]->key, bytes, shrinking}); !s.ok()) return s;
-  const NodeView fresh = change.LeafFor(taken[0]->key);
-  Gather(Leaf(map_, fresh), taken, true, group);
-  std::vector<size_t> offsets;
+  if (Status s = change.Rewrite(node, {wanted[0]->key, bytes, shrinking}); !s.ok()) return s;
+  // Committed: until Finish nothing may fail.
+  const NodeView fresh = change.LeafFor(wanted[0]->key);
+  Gather(Leaf(map_, fresh), wanted, true, group);
   const Versions::InFlight in_flight(tree_.versions());
-  Status stored = StoreRecords(change.window(), fresh, *group, &offsets);
+  Status stored = StoreRecords(change.window(), fresh, group);
   Status s = change.Finish([&] {
-    if (stored.ok()) Show(fresh, *group, offsets);
+    if (stored.ok()) Show(fresh, *group);
   });
   return stored.ok() ? std::move(s) : std::move(stored);
 }
 
-Status GroupCommit::StoreRecords(WriteWindow& window, const NodeView& node, const Group& group,
-                                 std::vector<size_t>* offsets) {
+Status GroupCommit::StoreRecords(WriteWindow& window, const NodeView& node, Group* group) {
   const size_t start = Leaf(map_, node).tail_end();
-  const bool in_group = group.members.size() > 1;
-  std::vector<std::byte> image(in_group ? kGroupBytes : 0);
-  image.reserve(group.bytes);
+  const bool in_group = group->members.size() > 1;
+  std::vector<std::byte>& image = group->image;
+  group->offsets.clear();
+  image.assign(in_group ? kGroupBytes : 0, std::byte{0});
   uint64_t first = 0;
-  for (const Request* r : group.members) {
+  for (const Request* r : group->members) {
     const uint64_t number = map_.NextNumber();
     if (number == 0) return map_.domain().CheckWritable();
     if (first == 0) first = number;
     const size_t offset = start + image.size();
-    offsets->push_back(offset);
+    group->offsets.push_back(offset);
     image.resize(image.size() + RecordBytes(r->key.size(), r->value.size()));
     EncodeRecord(image.data() + offset - start, r->key, r->value, PackSequence(number, r->type),
                  RecordSeed(map_.hash_seed(), node.number(), offset + (in_group ? kInGroup : 0)));
@@ -189,13 +209,12 @@ Status GroupCommit::StoreRecords(WriteWindow& window, const NodeView& node, cons
   return Status();
 }
 
-void GroupCommit::Show(const NodeView& node, const Group& group,
-                       const std::vector<size_t>& offsets) {
+void GroupCommit::Show(const NodeView& node, const Group& group) {
   Leaf leaf(map_, node);
   const bool in_group = group.members.size() > 1;
   for (size_t i = 0; i < group.members.size(); i++) {
     const Request& r = *group.members[i];
-    leaf.Publish(r.key, offsets[i], RecordBytes(r.key.size(), r.value.size()), in_group);
+    leaf.Publish(r.key, group.offsets[i], RecordBytes(r.key.size(), r.value.size()), in_group);
   }
 }
 

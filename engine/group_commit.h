@@ -43,24 +43,28 @@ class GroupCommit {
     size_t expected = 1;
     bool led = false;
   };
-  // Those of a group that will be appended, with what they need.
+  // Those of a group that will be appended, with what they need. Its memory is taken before any
+  // commit.
   struct Group {
     std::vector<Request*> members;
+    std::vector<size_t> offsets;  // of their records in the leaf
+    std::vector<std::byte> image;
     size_t bytes = 0;  // with the group's head
     size_t longest_key = 0;
     bool shrinking = true;
+    void Reserve(const std::vector<Request*>& wanted);
   };
 
   Queue& QueueOf(std::string_view key);
   Status Append(const std::vector<Request*>& taken, Group* group, LaneHold* lane);
-  /// Takes in whom the leaf's contents allow; leaves out those whose condition fails: they find out
-  /// alone.
-  void Gather(const Leaf& leaf, const std::vector<Request*>& taken, bool fresh, Group* group);
+  /// Whom the leaf's contents allow, one for each key; the others find out alone.
+  std::vector<Request*> Wanted(const Leaf& leaf, const std::vector<Request*>& taken);
+  /// Takes in those for whom the leaf has room. Never fails.
+  void Gather(const Leaf& leaf, const std::vector<Request*>& wanted, bool fresh, Group* group);
   Status Answer(const Leaf& leaf, const Request& request);
-  Status StoreRecords(WriteWindow& window, const NodeView& node, const Group& group,
-                      std::vector<size_t>* offsets);
-  void Show(const NodeView& node, const Group& group, const std::vector<size_t>& offsets);
-  Status Rewrite(const NodeView& node, const std::vector<Request*>& taken, Group* group,
+  Status StoreRecords(WriteWindow& window, const NodeView& node, Group* group);
+  void Show(const NodeView& node, const Group& group);
+  Status Rewrite(const NodeView& node, const std::vector<Request*>& wanted, Group* group,
                  LatchHold* hold, LaneHold* lane);
 
   Tree& tree_;

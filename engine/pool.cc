@@ -129,7 +129,7 @@ Status Pool::Impl::Drop(std::string_view name) {
   if (Status s = check_alive(); !s.ok()) return s;
   impl.tree.CloseGate(Tree::Gate::kDropped);
   Status s = check_alive();
-  if (s.ok()) s = graveyard.Bury(*info);
+  if (s.ok()) s = NoThrow([&] { return graveyard.Bury(*info); });
   if (!s.ok()) impl.tree.OpenGate();
   return s;
 }

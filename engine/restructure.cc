@@ -51,6 +51,11 @@ AllocFor Restructure::PurposeOf(const NodeIdentity& id) const {
 
 // Takes frames for a new node and bears it: latched, with descriptors of its own.
 Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
+  // Once frames are taken nothing may fail.
+  constexpr size_t kNodesMax = 2 * (kLevelMax + 1) + 1;
+  fresh_.reserve(kNodesMax);
+  change_.new_runs.reserve(kNodesMax);
+  counted_.reserve(4 * kNodesMax);
   auto fresh = std::make_unique<NewNode>();
   fresh->order = id->order;
   fresh->level = id->level;
@@ -201,6 +206,7 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& wante
     for (const bool right : {true, false}) {
       NodeView other;
       if (!LatchNeighbour(node, right, &other)) continue;
+      LatchHold other_hold(map_.memmap().At(other.pfn()).latch, std::adopt_lock);
       const Leaf neighbour(map_, other);
       std::vector<RecordView> both;
       Status s = GatherForRewrite(neighbour, &both);
@@ -216,11 +222,9 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& wante
         return plan.parts.size() == 1 && 1ull << plan.parts[0].order < frames;
       };
       const bool deleting = pending.shrinking || pending.bytes == 0;
-      if (!s.ok() || (!plan_is_smaller(false) && !(deleting && plan_is_smaller(true)))) {
-        map_.memmap().At(other.pfn()).latch.Unlock();
-        continue;
-      }
+      if (!s.ok() || (!plan_is_smaller(false) && !(deleting && plan_is_smaller(true)))) continue;
       old_.push_back(other);
+      other_hold.HandOver();
       level.old.insert(right ? level.old.end() : level.old.begin(), other);
       records.swap(both);
       low = both_low;
@@ -268,12 +272,13 @@ bool Restructure::LatchNeighbour(const NodeView& node, bool right, NodeView* nei
     if (!tree_.Visit(word, static_cast<int>(level), neighbour).ok()) return false;
     if (!map_.memmap().At(neighbour->pfn()).latch.TryLock()) return false;
   }
+  LatchHold hold(map_.memmap().At(neighbour->pfn()).latch, std::adopt_lock);
   const bool adjacent = tree_.IsLive(*neighbour, level) &&
                         (right ? node.has_high() && neighbour->low() == node.high()
                                : neighbour->has_high() && neighbour->high() == node.low());
-  if (adjacent && (level > 0 || Leaf(map_, *neighbour).BuildTail().ok())) return true;
-  map_.memmap().At(neighbour->pfn()).latch.Unlock();
-  return false;
+  if (!adjacent || (level == 0 && !Leaf(map_, *neighbour).BuildTail().ok())) return false;
+  hold.HandOver();
+  return true;
 }
 
 Status Restructure::LatchParent(const Level& level, NodeView* parent) {
@@ -437,6 +442,7 @@ Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, 
     for (const bool right : {true, false}) {
       NodeView other;
       if (!LatchNeighbour(parent, right, &other)) continue;
+      LatchHold other_hold(map_.memmap().At(other.pfn()).latch, std::adopt_lock);
       std::vector<ChildEntry> both;
       AppendChildren(other, &both);
       both.insert(right ? both.begin() : both.end(), children.begin(), children.end());
@@ -446,10 +452,10 @@ Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, 
       // Merged nodes should have room, so that they are not split again at once.
       if (plan.parts.size() != 1 ||
           InnerBytes(both, both_low, both_high) > (kFrameSize << plan.parts[0].order) / 4 * 3) {
-        map_.memmap().At(other.pfn()).latch.Unlock();
         continue;
       }
       old_.push_back(other);
+      other_hold.HandOver();
       next->old.insert(right ? next->old.end() : next->old.begin(), other);
       children.swap(both);
       low = both_low;

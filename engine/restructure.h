@@ -119,7 +119,8 @@ class Restructure {
   size_t kept_room_ = 0;
   char* kept_next_ = nullptr;
   LaneChange change_;
-  std::vector<Counter> counted_;  // what to count once committed
+  std::vector<Limbo::Run> freed_;  // made of old_ before the commit, after which nothing may fail
+  std::vector<Counter> counted_;   // what to count once committed
   std::optional<WriteWindow> window_;
   bool entered_ = false;  // the lane entry may be on the medium: no undoing in memory
   bool committed_ = false;

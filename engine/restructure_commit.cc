@@ -34,6 +34,7 @@ Status Restructure::Commit() {
   for (const NodeView& node : old_) {
     change_.old_runs.push_back(
         {node.pfn(), PackOwner(node.pfn(), FrameKind::kTreeNode, node.order(), tree_.object_id())});
+    freed_.push_back({node.pfn(), node.order()});
   }
   entered_ = true;
   window_.emplace(map_.domain());
@@ -77,8 +78,6 @@ Status Restructure::RetireAndFence() {
 
 void Restructure::ReleaseAll() {
   window_.reset();
-  std::vector<Limbo::Run> runs;
-  for (const NodeView& node : old_) runs.push_back({node.pfn(), node.order()});
   for (const auto& fresh : fresh_) map_.memmap().At(fresh->node.pfn()).latch.Unlock();
   for (const NodeView& node : old_) map_.memmap().At(node.pfn()).latch.Unlock();
   for (Latch* latch : other_) latch->Unlock();
@@ -86,7 +85,7 @@ void Restructure::ReleaseAll() {
   fresh_.clear();
   other_.clear();
   // After a failed fence the change may or may not be on the medium: nothing is reused.
-  if (committed_ && !map_.domain().failed()) map_.limbo().Add(runs.data(), runs.size());
+  if (committed_ && !map_.domain().failed()) map_.limbo().Add(freed_.data(), freed_.size());
 }
 
 // Gives back what was prepared; keeps the latches of the first `latched_kept` old nodes.

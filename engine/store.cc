@@ -1,5 +1,7 @@
 #include "tuff/store.h"
 
+#include <algorithm>
+
 #include "engine/batch.h"
 #include "engine/cursor.h"
 #include "engine/store_impl.h"
@@ -141,12 +143,18 @@ Status Store::DeleteRange(std::string_view begin, std::optional<std::string_view
         if (!cursor.status().ok()) return cursor.status();
       }
       if (keys.empty()) return tree.map().domain().CheckWritable();
-      std::vector<BatchOp> ops;
-      for (const std::string& key : keys) ops.push_back({&tree, key, {}, RecordType::kDelete});
-      BatchWriter writer(tree.map(), impl_->versions);
-      Status s = writer.Write(std::move(ops));
+      Status s;
+      if (batch_keys == 1) {  // which finds room in any pool
+        s = tree.Delete(keys[0]);
+        if (s.IsNotFound() && tree.gate() != Tree::Gate::kDropped) s = Status();
+      } else {
+        std::vector<BatchOp> ops;
+        for (const std::string& key : keys) ops.push_back({&tree, key, {}, RecordType::kDelete});
+        BatchWriter writer(tree.map(), impl_->versions);
+        s = writer.Write(std::move(ops));
+      }
       if (s.code() == Code::kNoSpace && batch_keys > 1) {  // a full pool: with less room for a log
-        batch_keys /= 8;
+        batch_keys = std::max<size_t>(1, batch_keys / 8);
         continue;
       }
       if (!s.ok()) return s;

@@ -59,6 +59,9 @@ FrameAllocator::FrameAllocator(Memmap& memmap, Counters& counters)
     : memmap_(memmap),
       counters_(counters),
       reserve_unit_(std::clamp<uint64_t>(memmap.frames() / 8192, 2, 16)) {
+  for (unsigned order = 0; order <= kReserveOrderMax; order++) {
+    reserve_[order].reserve(ReserveGoal(order));  // giving back must not fail
+  }
   // Neighbouring threads begin far apart.
   for (size_t slot = 0; slot < hints_.size(); slot++) {
     for (auto& hint : hints_[slot]) hint = static_cast<uint32_t>(slot % memmap.blocks());

@@ -1,8 +1,9 @@
 #include "pagemap/limbo.h"
 
 #include <algorithm>
-#include <memory>
+#include <new>
 
+#include "pagemap/lane_format.h"
 #include "pagemap/rcu.h"
 
 namespace tuff {
@@ -12,36 +13,63 @@ struct Limbo::Batch {
   std::vector<Run> runs;
 };
 
+Limbo::Limbo(Memmap& memmap, FrameAllocator& allocator, Counters& counters)
+    : memmap_(memmap), allocator_(allocator), counters_(counters) {
+  for (auto* list : {&incoming_, &pinned_, &reclaiming_}) list->reserve(kBatchRuns + kLaneRunsMax);
+}
+
 Limbo::~Limbo() { Reclaim(); }
 
 void Limbo::Add(const Run* runs, size_t n) {
   for (size_t i = 0; i < n; i++) counters_.Add(Counter::kFramesFreed, 1ull << runs[i].order);
-  std::vector<Run> full;
+  std::unique_ptr<Batch> batch;
   {
     std::lock_guard lock(mutex_);
-    incoming_.insert(incoming_.end(), runs, runs + n);
+    if (!Note(&incoming_, runs, n)) return;
     for (size_t i = 0; i < n; i++) frames_ += 1ull << runs[i].order;
     if (incoming_.size() < kBatchRuns) return;
-    full.swap(incoming_);
-    // A run whose last two pins went at the same moment has been left here.
-    std::erase_if(pinned_, [&](const Run& run) {
-      if (memmap_.At(run.pfn).pins.load(std::memory_order_seq_cst) != 0) return false;
-      full.push_back(run);
-      return true;
-    });
+    batch = TakeIncoming();
   }
-  Send(std::move(full));
+  if (batch == nullptr) return;
+  batches_.fetch_add(1, std::memory_order_relaxed);
+  if (RcuDefer(GraceOver, batch.get())) {
+    (void)batch.release();
+    return;
+  }
+  batches_.fetch_sub(1, std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);  // no memory: they wait for the next try
+  Note(&incoming_, batch->runs.data(), batch->runs.size());
 }
 
-void Limbo::Send(std::vector<Run> runs) {
-  auto* batch = new Batch{this, std::move(runs)};
-  batches_.fetch_add(1, std::memory_order_relaxed);
-  if (!RcuDefer(GraceOver, batch)) {  // no memory: wait among the incoming for the next try
-    std::lock_guard lock(mutex_);
-    incoming_.insert(incoming_.end(), batch->runs.begin(), batch->runs.end());
-    batches_.fetch_sub(1, std::memory_order_relaxed);
-    delete batch;
+// False: there is no memory, and the list is as before.
+bool Limbo::Note(std::vector<Run>* list, const Run* runs, size_t n) {
+  try {
+    list->insert(list->end(), runs, runs + n);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
   }
+}
+
+// What is to be deferred. Null: there is no memory, and they wait for the next try.
+std::unique_ptr<Limbo::Batch> Limbo::TakeIncoming() {
+  std::unique_ptr<Batch> batch;
+  try {
+    batch = std::make_unique<Batch>();
+    batch->runs.reserve(incoming_.size() + pinned_.size());
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  batch->limbo = this;
+  batch->runs.assign(incoming_.begin(), incoming_.end());
+  incoming_.clear();
+  // A run whose last two pins went at the same moment has been left here.
+  std::erase_if(pinned_, [&](const Run& run) {
+    if (memmap_.At(run.pfn).pins.load(std::memory_order_seq_cst) != 0) return false;
+    batch->runs.push_back(run);
+    return true;
+  });
+  return batch;
 }
 
 void Limbo::GraceOver(void* context) {
@@ -59,7 +87,7 @@ void Limbo::Release(const Run& run) {
   if (descriptor.pins.load(std::memory_order_seq_cst) != 0) {
     std::lock_guard lock(mutex_);
     if (descriptor.pins.load(std::memory_order_seq_cst) != 0) {
-      pinned_.push_back(run);
+      Note(&pinned_, &run, 1);
       return;
     }
   }
@@ -93,21 +121,21 @@ void Limbo::Unpin(Pfn head) {
 uint64_t Limbo::Reclaim() {
   const uint64_t before = released_.load();
   std::lock_guard reclaim_lock(reclaim_mutex_);
-  std::vector<Run> runs;
   {
     std::lock_guard lock(mutex_);
-    runs.swap(incoming_);
+    reclaiming_.swap(incoming_);
   }
   // Waiting here takes microseconds; a callback, and so a barrier, milliseconds.
-  if (!runs.empty()) RcuSynchronize();
-  for (const Run& run : runs) Release(run);
-  runs.clear();
+  if (!reclaiming_.empty()) RcuSynchronize();
+  for (const Run& run : reclaiming_) Release(run);
+  reclaiming_.clear();
   if (batches_.load(std::memory_order_acquire) != 0) RcuBarrier();
   {
     std::lock_guard lock(mutex_);
-    runs.swap(pinned_);
+    reclaiming_.swap(pinned_);
   }
-  for (const Run& run : runs) Release(run);
+  for (const Run& run : reclaiming_) Release(run);
+  reclaiming_.clear();
   return released_.load() - before;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -17,8 +18,7 @@ namespace tuff {
 
 class Limbo {
  public:
-  Limbo(Memmap& memmap, FrameAllocator& allocator, Counters& counters)
-      : memmap_(memmap), allocator_(allocator), counters_(counters) {}
+  Limbo(Memmap& memmap, FrameAllocator& allocator, Counters& counters);
   ~Limbo();
   Limbo(const Limbo&) = delete;
   Limbo& operator=(const Limbo&) = delete;
@@ -28,7 +28,8 @@ class Limbo {
     unsigned order;
   };
 
-  /// Takes runs in. REQUIRES: no new reader can reach them; the caller is in no write window.
+  /// Takes runs in. Should there be no memory to note them, they come back at the next mount only.
+  /// REQUIRES: no new reader can reach them; the caller is in no write window.
   void Add(const Run* runs, size_t n);
 
   /// Waits for a grace period and frees what is unpinned.
@@ -46,7 +47,8 @@ class Limbo {
   struct Batch;
   static constexpr size_t kBatchRuns = 64;  // one grace period for that many
 
-  void Send(std::vector<Run> runs);
+  static bool Note(std::vector<Run>* list, const Run* runs, size_t n);
+  std::unique_ptr<Batch> TakeIncoming();
   static void GraceOver(void* batch);
   void Release(const Run& run);
 
@@ -58,8 +60,9 @@ class Limbo {
   std::atomic<uint64_t> batches_{0};  // deferred and not yet done with
   std::mutex reclaim_mutex_;          // who reclaims beside another waits for what that one frees
   std::mutex mutex_;
-  std::vector<Run> incoming_;  // guarded by mutex_
-  std::vector<Run> pinned_;    // guarded by mutex_: past their grace period
+  std::vector<Run> incoming_;    // guarded by mutex_
+  std::vector<Run> pinned_;      // guarded by mutex_: past their grace period
+  std::vector<Run> reclaiming_;  // guarded by reclaim_mutex_
 };
 
 }  // namespace tuff

@@ -66,6 +66,7 @@ Status RedoLog::Prepare() {
   unsigned order = kOrderMax;
   for (size_t left = stores_.size(); left > 0;) {
     while (order > 0 && ChunkRoom(order - 1) >= left) order--;
+    if (chunks_.size() == chunks_.capacity()) chunks_.reserve(2 * chunks_.size() + 8);
     const Pfn pfn = allocator_.Allocate(order, AllocFor::kGrowth);
     if (pfn != 0) {
       chunks_.push_back({pfn, order});

@@ -52,9 +52,7 @@ void CountVerb::Declare(Command* command) {
       "proportion to their number.");
   DeclarePool(command, &pool_);
   command->Optional("STORE", &store_);
-  command->Value("--from", "KEY", TextSetter(&read_.lower_bound), "No keys below this one.");
-  command->Value("--to", "KEY", TextSetter(&read_.upper_bound), "Only keys below this one.");
-  command->Value("--prefix", "BYTES", TextSetter(&read_.prefix), "Only keys that begin so.");
+  DeclareRange(command, &read_);
   command->Flag("--json", &json_, "Print a JSON object; without STORE, an array of objects.");
   DeclareEscaped(command, &escaped_);
   DeclareReadOptions(command, &pool_);
@@ -101,9 +99,7 @@ std::string CountVerb::Json() const {
 }
 
 Outcome CountVerb::Run(const Context& context) {
-  if (Status s = DecodeWord(escaped_, "--from", &read_.lower_bound); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--to", &read_.upper_bound); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--prefix", &read_.prefix); !s.ok()) return s;
+  if (Status s = DecodeRange(escaped_, &read_); !s.ok()) return s;
   const StopSignal stop;
   Result<std::unique_ptr<Pool>> pool = OpenToRead(pool_, context.console);
   if (!pool.ok()) return pool.status();

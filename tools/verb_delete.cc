@@ -38,9 +38,7 @@ class DeleteVerb : public Verb {
   PoolArguments pool_;
   std::string store_;
   std::optional<std::string> key_;
-  std::optional<std::string> from_;
-  std::optional<std::string> to_;
-  std::optional<std::string> prefix_;
+  ReadOptions range_;
   bool all_ = false;
   bool verbose_ = false;
   bool escaped_ = false;
@@ -66,9 +64,7 @@ void DeleteVerb::Declare(Command* command) {
   DeclarePool(command, &pool_);
   command->Required("STORE", &store_);
   command->Optional("KEY", &key_);
-  command->Value("--from", "KEY", TextSetter(&from_), "No keys below this one.");
-  command->Value("--to", "KEY", TextSetter(&to_), "Only keys below this one.");
-  command->Value("--prefix", "BYTES", TextSetter(&prefix_), "Only keys that begin so.");
+  DeclareRange(command, &range_);
   command->Flag("--all", &all_, "Every key; needed where the bounds exclude none.");
   command->Flag("-v,--verbose", &verbose_, "Say how many keys were removed.");
   DeclareEscaped(command, &escaped_);
@@ -76,28 +72,27 @@ void DeleteVerb::Declare(Command* command) {
 }
 
 Status DeleteVerb::CheckArguments() {
-  const bool range = from_ || to_ || prefix_ || all_;
+  const bool range = range_.lower_bound || range_.upper_bound || range_.prefix || all_;
   const char* problem = nullptr;
   if (key_ && range) problem = "KEY and bounds exclude each other";
   if (!key_ && !range) problem = "KEY is missing";
   // Most likely a script's variable that is not set.
-  if (!key_ && range && !all_ && !to_ && from_.value_or("").empty() &&
-      prefix_.value_or("").empty()) {
+  if (!key_ && range && !all_ && !range_.upper_bound && range_.lower_bound.value_or("").empty() &&
+      range_.prefix.value_or("").empty()) {
     problem = "these bounds exclude no key; --all says that this is meant";
   }
   if (problem != nullptr) {
     return {Code::kInvalidArgument, fmt::format("{}; see 'tuff delete --help'", problem)};
   }
   if (Status s = DecodeWord(escaped_, "KEY", &key_); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--from", &from_); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--to", &to_); !s.ok()) return s;
-  return DecodeWord(escaped_, "--prefix", &prefix_);
+  return DecodeRange(escaped_, &range_);
 }
 
 Status DeleteVerb::DeleteRange(Store* store) {
-  const std::string begin = std::max(from_.value_or(""), prefix_.value_or(""));
-  std::optional<std::string> end = EndOfPrefix(prefix_.value_or(""));
-  if (to_ && (!end || *to_ < *end)) end = to_;
+  const std::string prefix = range_.prefix.value_or("");
+  const std::string begin = std::max(range_.lower_bound.value_or(""), prefix);
+  std::optional<std::string> end = EndOfPrefix(prefix);
+  if (range_.upper_bound && (!end || *range_.upper_bound < *end)) end = range_.upper_bound;
   if (end && *end <= begin) return {};
   return store->DeleteRange(begin, end, &deleted_);
 }

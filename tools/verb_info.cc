@@ -20,8 +20,8 @@ void Row(std::string* out, std::string_view name, std::string_view value) {
 
 double Seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
-// A pool that another process writes.
-std::string TextInUse(const PoolInfo& info) {
+// What is told of a pool whoever has it.
+std::string TextHead(const PoolInfo& info) {
   std::string out;
   Row(&out, "pool", Escape(info.path));
   Row(&out, "uuid", info.uuid);
@@ -29,6 +29,25 @@ std::string TextInUse(const PoolInfo& info) {
   Row(&out, "size",
       fmt::format("{} ({} bytes; frames {}, sections {})", FormatSize(info.size_bytes),
                   info.size_bytes, info.frames, info.sections));
+  return out;
+}
+
+JsonObject JsonHead(const PoolInfo& info, bool in_use) {
+  JsonObject json;
+  json.SetBytes("path", info.path);
+  json.SetBytes("uuid", info.uuid);
+  json.SetNumber("format_version", info.format_version);
+  json.SetNumber("size_bytes", info.size_bytes);
+  json.SetNumber("frames", info.frames);
+  json.SetNumber("sections", info.sections);
+  json.SetNumber("mount_count", info.mount_count);
+  json.SetBool("in_use", in_use);
+  return json;
+}
+
+// A pool that another process writes.
+std::string TextInUse(const PoolInfo& info) {
+  std::string out = TextHead(info);
   Row(&out, "in use", fmt::format("by process {}; this is what it tells", info.writer_pid));
   Row(&out, "crashed", info.crashed_since_scrub ? "since the last full scrub" : "no");
   Row(&out, "mounts", fmt::format("{}", info.mount_count));
@@ -46,15 +65,7 @@ std::string TextInUse(const PoolInfo& info) {
 }
 
 std::string JsonInUse(const PoolInfo& info) {
-  JsonObject json;
-  json.SetBytes("path", info.path);
-  json.SetBytes("uuid", info.uuid);
-  json.SetNumber("format_version", info.format_version);
-  json.SetNumber("size_bytes", info.size_bytes);
-  json.SetNumber("frames", info.frames);
-  json.SetNumber("sections", info.sections);
-  json.SetNumber("mount_count", info.mount_count);
-  json.SetBool("in_use", true);
+  JsonObject json = JsonHead(info, true);
   json.SetNumber("writer_pid", info.writer_pid);
   json.SetBool("crashed_since_scrub", info.crashed_since_scrub);
   json.SetNumber("snapshots", info.snapshots);
@@ -65,15 +76,10 @@ std::string JsonInUse(const PoolInfo& info) {
 }
 
 std::string Text(const PoolInfo& info, const Statistics& done) {
-  std::string out;
+  std::string out = TextHead(info);
   const auto row = [&out](std::string_view name, std::string_view value) {
     Row(&out, name, value);
   };
-  row("pool", Escape(info.path));
-  row("uuid", info.uuid);
-  row("format", fmt::format("version {}", info.format_version));
-  row("size", fmt::format("{} ({} bytes; frames {}, sections {})", FormatSize(info.size_bytes),
-                          info.size_bytes, info.frames, info.sections));
   row("closed", info.was_clean
                     ? "cleanly"
                     : "not cleanly; recovered in memory for this reading, the file is unchanged");
@@ -96,15 +102,7 @@ std::string Text(const PoolInfo& info, const Statistics& done) {
 }
 
 std::string Json(const PoolInfo& info, const Statistics& done) {
-  JsonObject json;
-  json.SetBytes("path", info.path);
-  json.SetBytes("uuid", info.uuid);
-  json.SetNumber("format_version", info.format_version);
-  json.SetNumber("size_bytes", info.size_bytes);
-  json.SetNumber("frames", info.frames);
-  json.SetNumber("sections", info.sections);
-  json.SetNumber("mount_count", info.mount_count);
-  json.SetBool("in_use", false);
+  JsonObject json = JsonHead(info, false);
   json.SetBool("read_only", info.read_only);
   json.SetBool("was_clean", info.was_clean);
   json.SetBool("recovered_in_memory", info.recovered_in_memory);

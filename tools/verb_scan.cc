@@ -53,9 +53,7 @@ void ScanVerb::Declare(Command* command) {
       "the member key_base64 or value_base64 instead.");
   DeclarePool(command, &pool_);
   command->Required("STORE", &store_);
-  command->Value("--from", "KEY", TextSetter(&read_.lower_bound), "No keys below this one.");
-  command->Value("--to", "KEY", TextSetter(&read_.upper_bound), "Only keys below this one.");
-  command->Value("--prefix", "BYTES", TextSetter(&read_.prefix), "Only keys that begin so.");
+  DeclareRange(command, &read_);
   command->Value("--limit", "N", CountSetter(&limit_), "At most N records.");
   command->Flag("--reverse", &reverse_, "From the last key to the first.");
   command->Flag("--json", &json_, "Print one JSON object per line.");
@@ -93,9 +91,7 @@ Status ScanVerb::Scan(Pool* pool, Output* output, const StopSignal& stop) {
 }
 
 Outcome ScanVerb::Run(const Context& context) {
-  if (Status s = DecodeWord(escaped_, "--from", &read_.lower_bound); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--to", &read_.upper_bound); !s.ok()) return s;
-  if (Status s = DecodeWord(escaped_, "--prefix", &read_.prefix); !s.ok()) return s;
+  if (Status s = DecodeRange(escaped_, &read_); !s.ok()) return s;
   const StopSignal stop;
   Result<std::unique_ptr<Pool>> pool = OpenToRead(pool_, context.console);
   if (!pool.ok()) return pool.status();

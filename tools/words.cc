@@ -26,4 +26,16 @@ Status DecodeWord(bool escaped, std::string_view name, std::optional<std::string
   return *word ? DecodeWord(escaped, name, &**word) : Status();
 }
 
+void DeclareRange(Command* command, ReadOptions* range) {
+  command->Value("--from", "KEY", TextSetter(&range->lower_bound), "No keys below this one.");
+  command->Value("--to", "KEY", TextSetter(&range->upper_bound), "Only keys below this one.");
+  command->Value("--prefix", "BYTES", TextSetter(&range->prefix), "Only keys that begin so.");
+}
+
+Status DecodeRange(bool escaped, ReadOptions* range) {
+  if (Status s = DecodeWord(escaped, "--from", &range->lower_bound); !s.ok()) return s;
+  if (Status s = DecodeWord(escaped, "--to", &range->upper_bound); !s.ok()) return s;
+  return DecodeWord(escaped, "--prefix", &range->prefix);
+}
+
 }  // namespace tuff::tools

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tools/command.h"
+#include "tuff/options.h"
 #include "tuff/status.h"
 
 namespace tuff::tools {
@@ -18,5 +19,9 @@ void DeclareEscaped(Command* command, bool* escaped);
 /// Errors: InvalidArgument.
 Status DecodeWord(bool escaped, std::string_view name, std::string* word);
 Status DecodeWord(bool escaped, std::string_view name, std::optional<std::string>* word);
+
+/// --from, --to and --prefix, and what their escapes mean.
+void DeclareRange(Command* command, ReadOptions* range);
+Status DecodeRange(bool escaped, ReadOptions* range);
 
 }  // namespace tuff::tools

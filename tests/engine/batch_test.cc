@@ -134,6 +134,47 @@ TEST_F(BatchTest, AFullPoolRefusesItWhole) {
   EXPECT_EQ(Problems(pool()), "");
 }
 
+// Leaves with long keys and fences, each as full as puts may make it.
+std::vector<std::string> FillWithLongKeys(Store& store, size_t value_bytes_below) {
+  Random random(1);
+  std::vector<std::string> keys;
+  for (int refused = 0; refused < 40;) {
+    std::string key = fmt::format("{:01024}", keys.size() + static_cast<size_t>(refused));
+    const Status s = store.Put(key, std::string(random.Below(value_bytes_below), 'v'));
+    if (s.ok()) {
+      keys.push_back(std::move(key));
+    } else {
+      EXPECT_CODE(s, Code::kNoSpace);
+      refused++;
+    }
+  }
+  return keys;
+}
+
+TEST_F(BatchTest, ARangeIsDeletedFromAFullPoolWhole) {
+  for (const size_t below : {1, 100, 1000, 15000}) {
+    PoolFixture full;
+    const auto keys = FillWithLongKeys(full.store(), below);
+    uint64_t deleted = 0;
+    ASSERT_OK(full.store().DeleteRange("", std::nullopt, &deleted));
+    EXPECT_EQ(deleted, keys.size()) << below;
+    EXPECT_EQ(Read(full.store()).size(), 0u) << below;
+    EXPECT_EQ(Problems(full.pool()), "");
+  }
+}
+
+TEST_F(BatchTest, AFullPoolTakesABatchOfOneDelete) {
+  for (const size_t below : {1, 100, 1000, 15000}) {
+    PoolFixture full;
+    for (const std::string& key : FillWithLongKeys(full.store(), below)) {
+      WriteBatch batch;
+      ASSERT_OK(batch.Delete(full.store(), key));
+      ASSERT_OK(full.pool().Write(batch)) << below;
+    }
+    EXPECT_EQ(Problems(full.pool()), "");
+  }
+}
+
 TEST_F(BatchTest, AscendingBatchesFillTheirLeaves) {
   constexpr int kRecords = 20000;
   constexpr size_t kRecordBytes = 9 + 100;

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <regex>
 
 #include "engine/node_format.h"
 #include "engine/object_format.h"
@@ -18,8 +19,10 @@ namespace tuff::test {
 namespace {
 
 constexpr const FormatTable* kTables[] = {
-    &kSuperblockTable,     &kOwnerWordTable,  &kLaneEntryTable, &kLaneRunTable,      &kAnchorTable,
-    &kCatalogueEntryTable, &kNodeHeaderTable, &kInnerSlotTable, &kRecordHeaderTable,
+    &kSuperblockTable,     &kLiveStatusTable,     &kOwnerWordTable,  &kLaneEntryTable,
+    &kLaneRunTable,        &kRedoStoreTable,      &kRedoChunkTable,  &kAnchorTable,
+    &kCatalogueEntryTable, &kGraveyardEntryTable, &kNodeHeaderTable, &kInnerSlotTable,
+    &kRecordHeaderTable,
 };
 
 const std::string kPage = std::string(TUFF_SOURCE_DIR) + "/docs/format.md";
@@ -46,6 +49,19 @@ TEST(FormatDocTest, PageHasEveryTable) {
   }
   EXPECT_EQ(page.substr(from, end - from), Generated())
       << "write it anew: TUFF_UPDATE_DOCS=1 engine_test --gtest_filter='FormatDoc*'";
+}
+
+TEST(FormatDocTest, NoStructureIsLeftOut) {
+  const std::regex declared("TUFF_FORMAT\\(\\s*(\\w+)");
+  for (const char* name :
+       {"engine/node_format.h", "engine/object_format.h", "engine/record_format.h",
+        "pagemap/frame_format.h", "pagemap/lane_format.h", "pagemap/superblock_format.h"}) {
+    const std::string text = ReadWholeFile(std::string(TUFF_SOURCE_DIR) + "/" + name);
+    const std::sregex_iterator end;
+    for (std::sregex_iterator it(text.begin(), text.end(), declared); it != end; ++it) {
+      EXPECT_NE(Generated().find("### " + it->str(1) + " ("), std::string::npos) << it->str(1);
+    }
+  }
 }
 
 // The numbers that the written part of the page states.

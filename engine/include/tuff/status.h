@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,8 +43,9 @@ std::string_view CodeName(Code code);
 class [[nodiscard]] Status {
  public:
   Status() noexcept = default;
+  /// Where there is no memory for the message, the code alone remains.
   Status(Code code, std::string message)
-      : code_(code), message_(std::make_unique<std::string>(std::move(message))) {
+      : code_(code), message_(new (std::nothrow) std::string(std::move(message))) {
     assert(code != Code::kOk);
   }
   Status(const Status& other) : code_(other.code_) {
