@@ -94,17 +94,14 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
     status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
     return false;
   }
+  within_bounds_ =
+      node.low() >= lower_ && (!has_upper_ || (node.has_high() && node.high() <= upper_));
   status_ = LoadWalk();
   constexpr size_t kLines = kFrameSize / 64;
   if (status_.ok() && leaf_.beside != 0) tree_.PrefetchNode(leaf_.beside, kLines);
   return status_.ok();
 }
 
-// Where the walk stands is where the cursor stands, if that is within the bounds.
-void Cursor::Stand() {
-  const std::string_view at = walk_.record().key;
-  valid_ = at >= lower_ && (!has_upper_ || at < upper_);
-}
 
 void Cursor::Forward(std::string bound) {
   valid_ = false;

@@ -42,7 +42,11 @@ class Cursor {
   bool LoadLeaf(std::string_view key, SeekTo seek);
   Status LoadWalk();
   Status GatherWithKept(std::vector<RecordView>* records);
-  void Stand();
+  /// Where the walk stands is where the cursor stands, if that is within the bounds.
+  void Stand() { valid_ = within_bounds_ || IsWithinBounds(walk_.record().key); }
+  bool IsWithinBounds(std::string_view key) const {
+    return key >= lower_ && (!has_upper_ || key < upper_);
+  }
   void Release();
 
   Tree& tree_;
@@ -54,6 +58,7 @@ class Cursor {
   LeafSnapshot leaf_;
   std::vector<KeptVersionPtr> kept_;  // what walk_ goes over beside the leaf's
   LeafWalk walk_;                     // over leaf_
+  bool within_bounds_ = false;        // all of leaf_
   bool valid_ = false;
   Status status_;
 };

@@ -27,8 +27,8 @@ bool Leaf::LoggedRecord(size_t i, RecordView* record) const {
   const uint16_t entry = TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots];
   const size_t offset = TailOffset(i);
   const bool in_group = (entry & Descriptor::kTailInGroup) != 0;
-  return ParseRecord(node_.data(), offset, node_.bytes(), record) &&
-         VerifyAndHashRecord(record, SeedAt(offset + (in_group ? kInGroup : 0)));
+  return ReadRecord(node_.data(), offset, node_.bytes(),
+                    SeedAt(offset + (in_group ? kInGroup : 0)), record);
 }
 
 void Leaf::Prefetch(std::string_view key) const {
@@ -55,7 +55,7 @@ Status Leaf::DamagedBase(size_t i) const {
   return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
 }
 
-// Reads and verifies the logged records; `sorted` has room for kTailSlotsMax.
+// Reads the logged records; `sorted` has room for kTailSlotsMax.
 Status Leaf::SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const {
   assert(tail_count <= kTailSlotsMax);
   log->resize(tail_count);
@@ -68,12 +68,11 @@ Status Leaf::SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog*
   return Status();
 }
 
-Status Leaf::GatherLog(size_t tail_count, uint64_t sequence,
+Status Leaf::GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* scratch,
                        std::vector<RecordView>* records) const {
-  std::vector<RecordView> log;
   std::array<SortedLog, kTailSlotsMax> sorted;
   records->clear();
-  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
+  if (Status s = SortLog(tail_count, scratch, sorted.data()); !s.ok()) return s;
   records->reserve(tail_count);
   for (size_t i = 0; i < tail_count; i++) {
     const RecordView& record = *sorted[i].record;
@@ -108,7 +107,7 @@ Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
   // All of the node will be read, in an order that the processor does not guess.
   for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
   std::vector<RecordView> log;
-  if (Status s = GatherLog(tail_count, sequence, &log); !s.ok()) return s;
+  if (Status s = GatherLog(tail_count, sequence, records, &log); !s.ok()) return s;
   records->clear();
   records->reserve(node_.count() + log.size());
   size_t logged = 0;

@@ -59,12 +59,16 @@ class Leaf {
   /// Records are verified.
   Status GatherAll(size_t tail_count, std::vector<RecordView>* records) const;
   /// The newest logged record of every key at or below `sequence`, in key order; deletes, too.
-  Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* records) const;
+  /// `scratch` is used on the way.
+  Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* scratch,
+                   std::vector<RecordView>* records) const;
   /// Base record i, verified.
   Status ReadBase(size_t i, RecordView* record) const {
-    return node_.BaseRecord(i, record) && VerifyAndHashRecord(record, SeedAt(record->offset))
-               ? Status()
-               : DamagedBase(i);
+    const size_t at = node_.RecordOffset(i);
+    if (ReadRecord(node_.data(), at, node_.base_end(), SeedAt(at), record)) [[likely]] {
+      return Status();
+    }
+    return DamagedBase(i);
   }
   /// The newest record of every key, in key order; deletes left out.
   Status Gather(size_t tail_count, std::vector<RecordView>* records) const {

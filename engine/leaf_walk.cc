@@ -7,18 +7,24 @@ namespace tuff {
 Status LeafWalk::Load(PageMap& map, const NodeView& node, size_t tail_count, uint64_t sequence) {
   Clear();
   leaf_.emplace(map, node);
-  return leaf_->GatherLog(tail_count, sequence, &log_);
+  base_count_ = node.count();
+  return leaf_->GatherLog(tail_count, sequence, &unsorted_, &log_);
 }
 
 void LeafWalk::Load(std::vector<RecordView> records) {
-  leaf_.reset();
+  Clear();
   log_ = std::move(records);
+}
+
+void LeafWalk::Clear() {
+  leaf_.reset();
+  base_count_ = 0;
+  log_.clear();
   at_ = At::kNowhere;
   base_read_ = SIZE_MAX;
 }
 
-Status LeafWalk::ReadBase(size_t i) {
-  if (base_read_ == i) return Status();
+Status LeafWalk::ReadBaseSlow(size_t i) {
   base_read_ = SIZE_MAX;
   Status s = leaf_->ReadBase(i, &base_);
   if (s.ok()) {
@@ -36,7 +42,7 @@ Status LeafWalk::FindPlace(std::string_view bound) {
   log_at_ = static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, below) -
                                 log_.begin());
   base_at_ = 0;
-  for (size_t end = base_count(); base_at_ < end;) {
+  for (size_t end = base_count_; base_at_ < end;) {
     const size_t middle = (base_at_ + end) / 2;
     if (Status s = ReadBase(middle); !s.ok()) return s;
     if (below(base_, bound)) {
@@ -58,11 +64,6 @@ Status LeafWalk::SeekBefore(std::string_view bound) {
   return SettleBackward();
 }
 
-void LeafWalk::StepOver() {
-  if (at_ != At::kLog) base_at_++;
-  if (at_ != At::kBase) log_at_++;
-}
-
 Status LeafWalk::Next() {
   StepOver();
   return SettleForward();
@@ -73,7 +74,7 @@ Status LeafWalk::Prev() { return SettleBackward(); }
 // To the first record from the two places on that is not deleted.
 Status LeafWalk::SettleForward() {
   for (;; StepOver()) {
-    const bool in_base = base_at_ < base_count();
+    const bool in_base = base_at_ < base_count_;
     const bool in_log = log_at_ < log_.size();
     at_ = At::kNowhere;
     if (!in_base && !in_log) return Status();

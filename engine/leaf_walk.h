@@ -20,7 +20,7 @@ class LeafWalk {
   Status Load(PageMap& map, const NodeView& node, size_t tail_count, uint64_t sequence);
   /// Of records that were gathered otherwise: by key, one for each.
   void Load(std::vector<RecordView> records);
-  void Clear() { Load({}); }
+  void Clear();
 
   bool Valid() const { return at_ != At::kNowhere; }
   /// REQUIRES: Valid().
@@ -40,19 +40,24 @@ class LeafWalk {
   // Where the present record lies; kBoth: in the log, and an older one in the base.
   enum class At : uint8_t { kNowhere, kBase, kLog, kBoth };
 
-  size_t base_count() const { return leaf_ ? leaf_->node().count() : 0; }
-  Status ReadBase(size_t i);
+  Status ReadBase(size_t i) { return base_read_ == i ? Status() : ReadBaseSlow(i); }
+  Status ReadBaseSlow(size_t i);
   Status FindPlace(std::string_view bound);
   Status SettleForward();
   Status SettleBackward();
-  void StepOver();
+  void StepOver() {
+    if (at_ != At::kLog) base_at_++;
+    if (at_ != At::kBase) log_at_++;
+  }
 
-  std::optional<Leaf> leaf_;      // of the base
-  std::vector<RecordView> log_;   // verified; deletes among them
-  size_t base_at_ = 0;            // the first in the base that is not below the present record
-  size_t log_at_ = 0;             // the same in the log
+  std::optional<Leaf> leaf_;  // of the base
+  size_t base_count_ = 0;
+  std::vector<RecordView> unsorted_;  // scratch
+  std::vector<RecordView> log_;       // verified; deletes among them
+  size_t base_at_ = 0;                // the first in the base that is not below the present record
+  size_t log_at_ = 0;                 // the same in the log
   At at_ = At::kNowhere;
-  RecordView base_;               // base record base_read_, verified
+  RecordView base_;  // base record base_read_, verified
   size_t base_read_ = SIZE_MAX;
 };
 

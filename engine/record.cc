@@ -3,6 +3,9 @@
 #include <cassert>
 #include <cstring>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 namespace tuff {
 namespace {
 
@@ -13,9 +16,7 @@ uint32_t RecordChecksum(const std::byte* at, size_t key_bytes, size_t value_byte
                     sizeof(RecordHeader) - kChecksumFrom + key_bytes + value_bytes, seed);
 }
 
-}  // namespace
-
-bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view) {
+inline bool Parse(const std::byte* node, size_t offset, size_t end, RecordView* view) {
   if (offset % 8 != 0 || offset > end || end - offset < sizeof(RecordHeader)) return false;
   RecordHeader header;
   std::memcpy(&header, node + offset, sizeof header);
@@ -36,15 +37,22 @@ bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* v
   return true;
 }
 
+}  // namespace
+
+bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view) {
+  return Parse(node, offset, end, view);
+}
+
 bool VerifyRecord(const RecordView& view, uint64_t seed) {
   uint32_t stored = 0;
   std::memcpy(&stored, view.at, sizeof stored);
   return stored == RecordChecksum(view.at, view.key.size(), view.value.size(), seed);
 }
 
-bool VerifyAndHashRecord(RecordView* view, uint64_t seed) {
-  view->hash = Hash64(view->at + kChecksumFrom, sizeof(RecordHeader) - kChecksumFrom +
-                                                    view->key.size() + view->value.size());
+bool ReadRecord(const std::byte* node, size_t offset, size_t end, uint64_t seed, RecordView* view) {
+  if (!Parse(node, offset, end, view)) return false;
+  const size_t bytes = sizeof(RecordHeader) - kChecksumFrom + view->key.size() + view->value.size();
+  view->hash = XXH3_64bits(view->at + kChecksumFrom, bytes);  // as Hash64, without a call
   uint32_t stored = 0;
   std::memcpy(&stored, view->at, sizeof stored);
   return stored == static_cast<uint32_t>(ChecksumOfHash(view->hash, seed));

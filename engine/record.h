@@ -44,8 +44,8 @@ bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* v
 
 /// True if the checksum is right.
 bool VerifyRecord(const RecordView& view, uint64_t seed);
-/// The same, and keeps the hash for a CopyRecord.
-bool VerifyAndHashRecord(RecordView* view, uint64_t seed);
+/// ParseRecord and VerifyRecord in one; keeps the hash for a CopyRecord.
+bool ReadRecord(const std::byte* node, size_t offset, size_t end, uint64_t seed, RecordView* view);
 
 /// Writes a record to `to` (RecordBytes() bytes, padding zeroed); returns its size.
 size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
