@@ -33,7 +33,7 @@ Cursor::Cursor(Tree& tree, const ReadOptions& options, uint64_t sequence)
 void Cursor::Release() {
   if (leaf_.node.data() == nullptr) return;
   tree_.Unpin(leaf_.node.pfn());
-  leaf_ = LeafSnapshot();
+  leaf_.node = NodeView();
   walk_.Clear();
   kept_.clear();
 }
@@ -97,8 +97,7 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   within_bounds_ =
       node.low() >= lower_ && (!has_upper_ || (node.has_high() && node.high() <= upper_));
   status_ = LoadWalk();
-  constexpr size_t kLines = kFrameSize / 64;
-  if (status_.ok() && leaf_.beside != 0) tree_.PrefetchNode(leaf_.beside, kLines);
+  if (status_.ok() && leaf_.beside != 0) tree_.PrefetchNode(leaf_.beside, leaf_.lines);
   return status_.ok();
 }
 
@@ -106,8 +105,9 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
 void Cursor::Forward(std::string bound) {
   valid_ = false;
   while (!empty_range_ && (!has_upper_ || bound < upper_) && LoadLeaf(bound, SeekTo::kAt)) {
-    if (status_ = walk_.SeekTo(bound); !status_.ok()) return;
+    walk_.SeekTo(bound);
     if (walk_.Valid()) return Stand();
+    if (!CheckWalk()) return;
     if (!leaf_.node.has_high()) return;
     bound = leaf_.node.high();
   }
@@ -116,8 +116,9 @@ void Cursor::Forward(std::string bound) {
 void Cursor::Backward(std::string bound) {
   valid_ = false;
   while (!empty_range_ && bound > lower_ && LoadLeaf(bound, SeekTo::kBefore)) {
-    if (status_ = walk_.SeekBefore(bound); !status_.ok()) return;
+    walk_.SeekBefore(bound);
     if (walk_.Valid()) return Stand();
+    if (!CheckWalk()) return;
     bound = leaf_.node.low();
   }
 }
@@ -138,18 +139,20 @@ void Cursor::SeekForPrev(std::string_view target) {
   Backward(std::move(bound));
 }
 
-void Cursor::Next() {
-  valid_ = false;
-  if (status_ = walk_.Next(); !status_.ok()) return;
-  if (walk_.Valid()) return Stand();
-  if (leaf_.node.has_high()) Forward(std::string(leaf_.node.high()));
+// Why the walk has come to an end: false if a record is damaged.
+bool Cursor::CheckWalk() {
+  status_ = walk_.status();
+  return status_.ok();
 }
 
-void Cursor::Prev() {
+void Cursor::NextLeaf() {
   valid_ = false;
-  if (status_ = walk_.Prev(); !status_.ok()) return;
-  if (walk_.Valid()) return Stand();
-  Backward(std::string(leaf_.node.low()));
+  if (CheckWalk() && leaf_.node.has_high()) Forward(std::string(leaf_.node.high()));
+}
+
+void Cursor::PreviousLeaf() {
+  valid_ = false;
+  if (CheckWalk()) Backward(std::string(leaf_.node.low()));
 }
 
 }  // namespace tuff

@@ -28,8 +28,16 @@ class Cursor {
   void SeekToLast();
   void Seek(std::string_view target);
   void SeekForPrev(std::string_view target);
-  void Next();
-  void Prev();
+  void Next() {
+    walk_.Next();
+    if (walk_.Valid()) [[likely]] return Stand();
+    NextLeaf();
+  }
+  void Prev() {
+    walk_.Prev();
+    if (walk_.Valid()) [[likely]] return Stand();
+    PreviousLeaf();
+  }
   std::string_view key() const { return walk_.record().key; }
   std::string_view value() const { return walk_.record().value; }
   const Status& status() const { return status_; }
@@ -40,6 +48,9 @@ class Cursor {
   /// To the last key below `bound`, within the lower bound.
   void Backward(std::string bound);
   bool LoadLeaf(std::string_view key, SeekTo seek);
+  bool CheckWalk();
+  void NextLeaf();
+  void PreviousLeaf();
   Status LoadWalk();
   Status GatherWithKept(std::vector<RecordView>* records);
   /// Where the walk stands is where the cursor stands, if that is within the bounds.

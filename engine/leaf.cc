@@ -92,7 +92,7 @@ Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) cons
   const auto take_log = [&] { records->push_back(*sorted[logged++].record); };
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
-    if (Status s = ReadBase(i, &base); !s.ok()) return s;
+    if (!ReadBase(i, &base)) return DamagedBase(i);
     while (logged < tail_count && CompareKeys(sorted[logged].record->key, base.key) <= 0) {
       take_log();
     }
@@ -116,7 +116,7 @@ Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
   };
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
-    if (Status s = ReadBase(i, &base); !s.ok()) return s;
+    if (!ReadBase(i, &base)) return DamagedBase(i);
     int order = -1;
     while (logged < log.size() && (order = CompareKeys(log[logged].key, base.key)) <= 0) {
       take(log[logged++]);

@@ -62,14 +62,12 @@ class Leaf {
   /// `scratch` is used on the way.
   Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* scratch,
                    std::vector<RecordView>* records) const;
-  /// Base record i, verified.
-  Status ReadBase(size_t i, RecordView* record) const {
+  /// Base record i, verified; false if it is damaged.
+  bool ReadBase(size_t i, RecordView* record) const {
     const size_t at = node_.RecordOffset(i);
-    if (ReadRecord(node_.data(), at, node_.base_end(), SeedAt(at), record)) [[likely]] {
-      return Status();
-    }
-    return DamagedBase(i);
+    return ReadRecord(node_.data(), at, node_.base_end(), SeedAt(at), record);
   }
+  Status DamagedBase(size_t i) const;
   /// The newest record of every key, in key order; deletes left out.
   Status Gather(size_t tail_count, std::vector<RecordView>* records) const {
     return GatherAt(tail_count, ~0ull, false, records);
@@ -120,7 +118,6 @@ class Leaf {
   }
   Status SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const;
   Status DamagedLog(size_t i) const;
-  Status DamagedBase(size_t i) const;
   struct Logged {
     RecordView record;
     bool in_group;

@@ -22,20 +22,21 @@ void LeafWalk::Clear() {
   log_.clear();
   at_ = At::kNowhere;
   base_read_ = SIZE_MAX;
+  if (!status_.ok()) status_ = Status();
 }
 
-Status LeafWalk::ReadBaseSlow(size_t i) {
+// False, and nowhere to stand, if it is damaged.
+inline bool LeafWalk::ReadBase(size_t i) {
+  if (base_read_ == i) return true;
+  base_read_ = i;
+  if (leaf_->ReadBase(i, &base_)) [[likely]] return true;
   base_read_ = SIZE_MAX;
-  Status s = leaf_->ReadBase(i, &base_);
-  if (s.ok()) {
-    base_read_ = i;
-  } else {
-    at_ = At::kNowhere;
-  }
-  return s;
+  at_ = At::kNowhere;
+  status_ = leaf_->DamagedBase(i);
+  return false;
 }
 
-Status LeafWalk::FindPlace(std::string_view bound) {
+bool LeafWalk::FindPlace(std::string_view bound) {
   const auto below = [](const RecordView& record, std::string_view key) {
     return CompareKeys(record.key, key) < 0;
   };
@@ -44,65 +45,46 @@ Status LeafWalk::FindPlace(std::string_view bound) {
   base_at_ = 0;
   for (size_t end = base_count_; base_at_ < end;) {
     const size_t middle = (base_at_ + end) / 2;
-    if (Status s = ReadBase(middle); !s.ok()) return s;
+    if (!ReadBase(middle)) return false;
     if (below(base_, bound)) {
       base_at_ = middle + 1;
     } else {
       end = middle;
     }
   }
-  return Status();
+  return true;
 }
-
-Status LeafWalk::SeekTo(std::string_view bound) {
-  if (Status s = FindPlace(bound); !s.ok()) return s;
-  return SettleForward();
-}
-
-Status LeafWalk::SeekBefore(std::string_view bound) {
-  if (Status s = FindPlace(bound); !s.ok()) return s;
-  return SettleBackward();
-}
-
-Status LeafWalk::Next() {
-  StepOver();
-  return SettleForward();
-}
-
-Status LeafWalk::Prev() { return SettleBackward(); }
 
 // To the first record from the two places on that is not deleted.
-Status LeafWalk::SettleForward() {
+void LeafWalk::SettleForward() {
   for (;; StepOver()) {
     const bool in_base = base_at_ < base_count_;
     const bool in_log = log_at_ < log_.size();
     at_ = At::kNowhere;
-    if (!in_base && !in_log) return Status();
-    if (in_base) {
-      if (Status s = ReadBase(base_at_); !s.ok()) return s;
+    if (in_base && !ReadBase(base_at_)) return;
+    if (!in_log) {
+      if (in_base) at_ = At::kBase;
+      return;
     }
-    const int order = !in_base ? 1 : !in_log ? -1 : CompareKeys(base_.key, log_[log_at_].key);
+    const int order = in_base ? CompareKeys(base_.key, log_[log_at_].key) : 1;
     at_ = order < 0 ? At::kBase : order > 0 ? At::kLog : At::kBoth;
-    if (record().type() != RecordType::kDelete) return Status();
+    if (record().type() != RecordType::kDelete) return;
   }
 }
 
 // To the last record in front of the two places that is not deleted.
-Status LeafWalk::SettleBackward() {
+void LeafWalk::SettleBackward() {
   do {
     const bool in_base = base_at_ > 0;
     const bool in_log = log_at_ > 0;
     at_ = At::kNowhere;
-    if (!in_base && !in_log) return Status();
-    if (in_base) {
-      if (Status s = ReadBase(base_at_ - 1); !s.ok()) return s;
-    }
+    if (!in_base && !in_log) return;
+    if (in_base && !ReadBase(base_at_ - 1)) return;
     const int order = !in_base ? -1 : !in_log ? 1 : CompareKeys(base_.key, log_[log_at_ - 1].key);
     if (order >= 0) base_at_--;
     if (order <= 0) log_at_--;
     at_ = order > 0 ? At::kBase : order < 0 ? At::kLog : At::kBoth;
   } while (record().type() == RecordType::kDelete);
-  return Status();
 }
 
 }  // namespace tuff

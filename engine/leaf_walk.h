@@ -26,25 +26,32 @@ class LeafWalk {
   /// REQUIRES: Valid().
   const RecordView& record() const { return at_ == At::kBase ? base_ : log_[log_at_]; }
 
-  // Errors: Corruption; then it is not Valid().
+  // After a move it is not Valid() at the end of the leaf, and at a damaged record: status() tells.
 
   /// To the first key at or above `bound`.
-  Status SeekTo(std::string_view bound);
+  void SeekTo(std::string_view bound) {
+    if (FindPlace(bound)) SettleForward();
+  }
   /// To the last key below `bound`.
-  Status SeekBefore(std::string_view bound);
+  void SeekBefore(std::string_view bound) {
+    if (FindPlace(bound)) SettleBackward();
+  }
   /// REQUIRES: Valid().
-  Status Next();
-  Status Prev();
+  void Next() {
+    StepOver();
+    SettleForward();
+  }
+  void Prev() { SettleBackward(); }
+  const Status& status() const { return status_; }
 
  private:
   // Where the present record lies; kBoth: in the log, and an older one in the base.
   enum class At : uint8_t { kNowhere, kBase, kLog, kBoth };
 
-  Status ReadBase(size_t i) { return base_read_ == i ? Status() : ReadBaseSlow(i); }
-  Status ReadBaseSlow(size_t i);
-  Status FindPlace(std::string_view bound);
-  Status SettleForward();
-  Status SettleBackward();
+  bool ReadBase(size_t i);
+  bool FindPlace(std::string_view bound);
+  void SettleForward();
+  void SettleBackward();
   void StepOver() {
     if (at_ != At::kLog) base_at_++;
     if (at_ != At::kBase) log_at_++;
@@ -59,6 +66,7 @@ class LeafWalk {
   At at_ = At::kNowhere;
   RecordView base_;  // base record base_read_, verified
   size_t base_read_ = SIZE_MAX;
+  Status status_;
 };
 
 }  // namespace tuff

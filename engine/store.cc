@@ -173,16 +173,6 @@ class Iterator::Impl {
   }
   ~Impl() { store.iterators.fetch_sub(1, std::memory_order_relaxed); }
 
-  // Runs a move; memory that runs out ends the walk with an error.
-  template <typename Move>
-  void Run(const Move& move) {
-    if (!at.status().ok()) return;
-    failure = NoThrow([&] {
-      move();
-      return Status();
-    });
-  }
-
   Store::Impl& store;
   RegisteredSequence at;
   Cursor cursor;
@@ -196,34 +186,43 @@ std::unique_ptr<Iterator> Store::NewIterator(const ReadOptions& options) const {
 Iterator::Iterator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Iterator::~Iterator() = default;
 
-bool Iterator::Valid() const { return impl_->failure.ok() && impl_->cursor.Valid(); }
+// Moves, and shows where that leads; memory that runs out ends the walk with an error.
+template <typename Move>
+void Iterator::Run(const Move& move) {
+  if (!impl_->at.status().ok()) return;
+  Cursor& cursor = impl_->cursor;
+  try {
+    move(cursor);
+    if (!impl_->failure.ok()) impl_->failure = Status();
+    valid_ = cursor.Valid();
+  } catch (const std::bad_alloc&) {
+    impl_->failure = Status(Code::kNoMemory, "out of memory");
+    valid_ = false;
+  }
+  if (!valid_) return;
+  key_ = cursor.key();
+  value_ = cursor.value();
+}
+
 void Iterator::SeekToFirst() {
-  impl_->Run([&] { impl_->cursor.SeekToFirst(); });
+  Run([](Cursor& cursor) { cursor.SeekToFirst(); });
 }
 void Iterator::SeekToLast() {
-  impl_->Run([&] { impl_->cursor.SeekToLast(); });
+  Run([](Cursor& cursor) { cursor.SeekToLast(); });
 }
 void Iterator::Seek(std::string_view target) {
-  impl_->Run([&] { impl_->cursor.Seek(target); });
+  Run([&](Cursor& cursor) { cursor.Seek(target); });
 }
 void Iterator::SeekForPrev(std::string_view target) {
-  impl_->Run([&] { impl_->cursor.SeekForPrev(target); });
+  Run([&](Cursor& cursor) { cursor.SeekForPrev(target); });
 }
 void Iterator::Next() {
   assert(Valid());
-  impl_->Run([&] { impl_->cursor.Next(); });
+  Run([](Cursor& cursor) { cursor.Next(); });
 }
 void Iterator::Prev() {
   assert(Valid());
-  impl_->Run([&] { impl_->cursor.Prev(); });
-}
-std::string_view Iterator::key() const {
-  assert(Valid());
-  return impl_->cursor.key();
-}
-std::string_view Iterator::value() const {
-  assert(Valid());
-  return impl_->cursor.value();
+  Run([](Cursor& cursor) { cursor.Prev(); });
 }
 Status Iterator::status() const {
   return impl_->failure.ok() ? impl_->cursor.status() : impl_->failure;

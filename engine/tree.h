@@ -38,7 +38,8 @@ enum class SeekTo : uint8_t { kAt, kBefore };
 struct LeafSnapshot {
   NodeView node;
   size_t tail_count = 0;
-  Pfn beside = 0;  // a hint: the frame of the leaf that comes next in the direction of the seek
+  size_t lines = 0;  // cache lines with records, about
+  Pfn beside = 0;    // a hint: the frame of the leaf that comes next in the direction of the seek
 };
 
 /// A put's record as a reader found it: in a leaf, or kept for a snapshot.

@@ -181,6 +181,7 @@ void Tree::MultiGet(std::span<const std::string_view> keys, uint64_t sequence, s
 
 Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) {
   map_.domain().AdmitThread();
+  const Pfn fetched = snapshot->beside;
   *snapshot = LeafSnapshot();
   for (;;) {
     NodeView node;
@@ -191,6 +192,9 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
       if (node.data() == nullptr) return Status();
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) {
+        // Much of it will be read.
+        snapshot->lines = leaf.tail_end_hint() / 64 + 3;
+        if (node.pfn() != fetched) PrefetchNode(node.pfn(), snapshot->lines);
         map_.limbo().Pin(node.pfn());
         pins_.fetch_add(1, std::memory_order_relaxed);
         snapshot->node = node;

@@ -20,7 +20,7 @@ class Iterator {
   Iterator& operator=(const Iterator&) = delete;
 
   /// True while standing on a record. After false, status() tells the end from a failure.
-  bool Valid() const;
+  bool Valid() const { return valid_; }
 
   void SeekToFirst();
   void SeekToLast();
@@ -36,8 +36,8 @@ class Iterator {
 
   /// The record's bytes, in the pool itself; they stay as they are until the iterator moves.
   /// REQUIRES: Valid().
-  std::string_view key() const;
-  std::string_view value() const;
+  std::string_view key() const { return key_; }
+  std::string_view value() const { return value_; }
 
   /// OK, or why the walk stopped (for instance Corruption, with the page-frame number).
   Status status() const;
@@ -46,7 +46,13 @@ class Iterator {
   friend class Store;
   class Impl;
   explicit Iterator(std::unique_ptr<Impl> impl);
+  template <typename Move>
+  void Run(const Move& move);
   std::unique_ptr<Impl> impl_;
+  // Where it stands.
+  bool valid_ = false;
+  std::string_view key_;
+  std::string_view value_;
 };
 
 }  // namespace tuff
