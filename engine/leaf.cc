@@ -107,24 +107,46 @@ Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
   // All of the node will be read, in an order that the processor does not guess.
   for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
   std::vector<RecordView> log;
-  if (Status s = GatherLog(tail_count, sequence, records, &log); !s.ok()) return s;
+  std::array<SortedLog, kTailSlotsMax> sorted;
+  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
   records->clear();
-  records->reserve(node_.count() + log.size());
+  records->reserve(node_.count() + tail_count);
   size_t logged = 0;
-  const auto take = [&](const RecordView& record) {
-    if (with_deletes || record.type() != RecordType::kDelete) records->push_back(record);
+  const auto wanted = [&](const RecordView& record) {
+    return SequenceOf(record.sequence_and_type) <= sequence;
+  };
+  // Takes the newest of a logged key that may be seen, if any; true if there is one.
+  const auto take_logged = [&] {
+    const RecordView* newest = nullptr;
+    const SortedLog& first = sorted[logged];
+    do {
+      const RecordView& record = *sorted[logged].record;
+      if (newest == nullptr && wanted(record)) newest = &record;
+      logged++;
+    } while (logged < tail_count && sorted[logged].head == first.head &&
+             sorted[logged].record->key == first.record->key);
+    if (newest == nullptr) return false;
+    if (with_deletes || newest->type() != RecordType::kDelete) records->push_back(*newest);
+    return true;
   };
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
     if (!ReadBase(i, &base)) return DamagedBase(i);
-    int order = -1;
-    while (logged < log.size() && (order = CompareKeys(log[logged].key, base.key)) <= 0) {
-      take(log[logged++]);
-      if (order == 0) break;  // newer than the one in the base
+    const uint64_t head = KeyHead(base.key);
+    bool newer = false;  // of the same key
+    while (!newer && logged < tail_count) {
+      const SortedLog& next = sorted[logged];
+      const int order = next.head < head   ? -1
+                        : next.head > head ? 1
+                                           : next.record->key.compare(base.key);
+      if (order > 0) break;
+      newer = take_logged() && order == 0;
     }
-    if (order != 0 && SequenceOf(base.sequence_and_type) <= sequence) take(base);
+    if (!newer && wanted(base) && (with_deletes || base.type() != RecordType::kDelete)) {
+      records->push_back(base);
+    }
   }
-  while (logged < log.size()) take(log[logged++]);
+  while (logged < tail_count) take_logged();
   return Status();
 }
 

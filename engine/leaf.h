@@ -38,6 +38,11 @@ class Leaf {
   const NodeView& node() const { return node_; }
   Descriptor& head() const { return head_; }
   bool tail_built() const { return head_.Has(Descriptor::kTailBuilt); }
+  /// Built, and nothing torn behind it.
+  bool tail_whole() const {
+    constexpr uint32_t kBoth = Descriptor::kTailBuilt | Descriptor::kTornTail;
+    return (head_.flags.load(std::memory_order_acquire) & kBoth) == Descriptor::kTailBuilt;
+  }
 
   /// Finds the newest record of `key` that `may_see(sequence)` allows, a put or a delete, checksum
   /// verified. False: none. REQUIRES: tail_built().

@@ -337,8 +337,12 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
   NodePlan plan;
   const size_t n = records.size();
   const size_t one = LeafBaseBytes(records, low, high);
+  size_t total = 0;
   size_t longest_key = pending.key.size();
-  for (const RecordView& record : records) longest_key = std::max(longest_key, record.key.size());
+  for (const RecordView& record : records) {
+    total += record.bytes;
+    longest_key = std::max(longest_key, record.key.size());
+  }
   if (pending.shrinking) {
     const size_t least = one + std::max(pending.bytes, RecordBytes(longest_key, 0));
     for (unsigned order = 0; order <= kNodeOrderMax; order++) {
@@ -349,13 +353,10 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
   }
   const size_t spare = ShrinkRoom(longest_key, 1);
   const size_t elements = std::max<size_t>(1, n + (pending.bytes > 0 ? 1 : 0));
-  const size_t average = (TotalBytes(records) + pending.bytes) / elements;
+  const size_t average = (total + pending.bytes) / elements;
 
   // Ascending keys: leave the left leaf full instead of half empty.
   const bool appending = !high && pending.bytes > 0 && n > 0 && records[n - 1].key < pending.key;
-  const size_t middle = n == 0   ? 0
-                        : n == 1 ? (pending.key < records[0].key ? 0 : 1)
-                                 : Middle(records, [](const RecordView& r) { return r.bytes; });
   for (unsigned order = OrderFor(average, pending.records_per_leaf); order <= kNodeOrderMax;
        order++) {
     const size_t room = std::max(pending.bytes + spare, LogRoomWanted(order, average));
@@ -364,6 +365,8 @@ NodePlan PlanLeaf(std::span<const RecordView> records, std::string_view low,
       return plan;
     }
     if (n == 0) continue;
+    const size_t middle = n == 1 ? (pending.key < records[0].key ? 0 : 1)
+                                 : Middle(records, [](const RecordView& r) { return r.bytes; });
     if (appending && SplitLeafAt(n, order, records, low, high, pending, spare, &plan)) return plan;
     if (SplitLeafAt(middle, order, records, low, high, pending, spare, &plan)) return plan;
   }

@@ -212,9 +212,12 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
       continue;
     }
     Leaf writer(map_, *leaf);
-    Status s = writer.BuildTail();
-    if (s.ok()) s = writer.CutTornTail();
-    if (s.ok()) s = map_.domain().CheckWritable();
+    if (!writer.tail_whole()) [[unlikely]] {
+      Status s = writer.BuildTail();
+      if (s.ok()) s = writer.CutTornTail();
+      if (!s.ok()) return s;
+    }
+    Status s = map_.domain().CheckWritable();
     if (s.ok()) hold.HandOver();
     return s;
   }

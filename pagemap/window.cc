@@ -8,7 +8,7 @@
 
 namespace tuff {
 
-Status PersistDomain::CheckWritable() const {
+Status PersistDomain::WhyNotWritable() const {
   if (medium_->read_only()) {
     return Status(Code::kReadOnly, fmt::format("{}: opened read-only", medium_->path()));
   }

@@ -45,7 +45,10 @@ class PersistDomain {
   }
 
   /// OK, or ReadOnly: opened so, or a sync has failed (invariant I9).
-  Status CheckWritable() const;
+  Status CheckWritable() const {
+    if (!medium_->read_only() && !failed()) [[likely]] return Status();
+    return WhyNotWritable();
+  }
   /// From here to EndOverlay windows may be opened on a read-only medium, which stays as it is.
   /// A store for which there is no memory is not made, and the next fence and EndOverlay tell.
   /// REQUIRES: the medium is read-only; no other thread uses the domain in between.
@@ -57,6 +60,8 @@ class PersistDomain {
   bool failed() const { return failed_.load(std::memory_order_acquire); }
 
  private:
+  Status WhyNotWritable() const;
+
   std::unique_ptr<Medium> medium_;
   std::unique_ptr<WriteGuard> guard_;
   Counters counters_;
