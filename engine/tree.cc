@@ -25,6 +25,15 @@ constexpr size_t kThinRecords = 8;
 // Inside a write only: it needs a lane, and must not wait for one where it stands.
 Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
 
+// What may follow a write that has happened: memory that runs out does not undo the write.
+template <typename Fn>
+void Optionally(const Fn& fn) {
+  try {
+    fn();
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 }  // namespace
 
 Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
@@ -174,13 +183,13 @@ void Tree::AwaitThaw() const {
 }
 
 Status Tree::MakeRoot(unsigned lane) {
+  Restructure change(*this, lane);
   Latch& latch = anchor_latch();
   latch.Lock();
   if (root_word() != 0) {  // another thread was first
     latch.Unlock();
     return Status();
   }
-  Restructure change(*this, lane);
   return change.MakeRoot();
 }
 
@@ -286,7 +295,7 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   if (is_delete ? leaf.HasRoom(bytes) : leaf.HasRoomForPut(key.size(), bytes)) {
     Status s = Append(node, key, value, type);
     if (s.ok() && is_delete && leaf.tail_count() % 2 == 0) {
-      ShrinkLatched(node, key, lane, &hold);
+      Optionally([&] { ShrinkLatched(node, key, lane, &hold); });
     }
     return s;
   }
@@ -325,7 +334,7 @@ Status Tree::WriteTogether(std::string_view key, std::string_view value, RecordT
 }
 
 // After a delete: a leaf with little left in it is merged with a neighbour, so that space comes
-// back. Optional, so failures are left to the next write that meets them.
+// back. Failures are left to the next write that meets them.
 void Tree::ShrinkLatched(const NodeView& node, std::string_view key, LaneHold* lane,
                          LatchHold* hold) {
   std::vector<RecordView> alive;
@@ -344,23 +353,27 @@ void Tree::ShrinkLatched(const NodeView& node, std::string_view key, LaneHold* l
 }
 
 void Tree::Shrink(std::string_view key, LaneHold* lane) {
-  const Versions::WriterMark mark(versions_, object_id_);
-  NodeView node;
-  if (root_word() == 0 || !LatchLeaf(key, lane, &node).ok()) return;
-  LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-  ShrinkLatched(node, key, lane, &hold);
+  Optionally([&] {
+    const Versions::WriterMark mark(versions_, object_id_);
+    NodeView node;
+    if (root_word() == 0 || !LatchLeaf(key, lane, &node).ok()) return;
+    LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
+    ShrinkLatched(node, key, lane, &hold);
+  });
 }
 
 void Tree::Compact(std::string_view key, LaneHold* lane) {
-  const Versions::WriterMark mark(versions_, object_id_);
-  NodeView node;
-  if (!LatchLeaf(key, lane, &node).ok()) return;
-  LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-  if (Leaf(map_, node).tail_count() <= node.count() || root_word() == node.child_word()) return;
-  if (!lane->TryTake()) return;
-  Restructure change(*this, lane->Take());
-  hold.HandOver();
-  if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
+  Optionally([&] {
+    const Versions::WriterMark mark(versions_, object_id_);
+    NodeView node;
+    if (!LatchLeaf(key, lane, &node).ok()) return;
+    LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
+    if (Leaf(map_, node).tail_count() <= node.count() || root_word() == node.child_word()) return;
+    if (!lane->TryTake()) return;
+    Restructure change(*this, lane->Take());
+    hold.HandOver();
+    if (change.Merge(node, {key, 0}).ok()) (void)change.Finish([] {});
+  });
 }
 
 bool MayReclaim(PageMap& map, bool shrinking, int tries) {

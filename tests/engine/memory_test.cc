@@ -139,6 +139,35 @@ TEST_P(MemoryTest, Puts) {
   EXPECT_EQ(Problems(pool()), "");
 }
 
+// What a delete does for the space that it leaves is not the delete: that has happened.
+TEST_P(MemoryTest, Deletes) {
+  constexpr int kKeys = 2000;
+  for (int i = 0; i < kKeys; i++) {
+    ASSERT_OK(store().Put(Key(i), std::string(100, 'v')));
+    expected_[Key(i)] = std::string(100, 'v');
+  }
+  int refusals = 0;
+  for (int i = 0; i < kKeys; i++) {
+    const std::string key = Key(i * 7 % kKeys);
+    Status s;
+    if (RunWithRefusal(i % 41, [&] { s = store().Delete(key); })) refusals++;
+    std::string found;
+    if (s.ok()) {
+      expected_.erase(key);
+    } else {
+      ASSERT_EQ(s.code(), Code::kNoMemory) << s.ToString();
+    }
+    ASSERT_EQ(store().Get(key, &found).ok(), expected_.contains(key)) << i;
+    if (i % 100 == 0) ExpectNothingLost(i);
+    ASSERT_FALSE(HasFailure()) << i;
+  }
+  EXPECT_GT(refusals, 50);
+  EXPECT_EQ(Read(store()), expected_);
+  fixture_.Reopen();
+  EXPECT_EQ(Read(store()), expected_);
+  EXPECT_EQ(Problems(pool()), "");
+}
+
 TEST_P(MemoryTest, Batches) {
   for (int i = 0; i < 600; i++) {
     ASSERT_OK(store().Put(Key(2 * i), "old"));
