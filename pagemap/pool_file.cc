@@ -57,7 +57,9 @@ Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
         fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or sparse",
                     path, bytes, fs.f_bavail * fs.f_frsize));
   }
-  const std::vector<char> zeros(4 << 20, 0);
+  // A frame at a time: the page cache keeps what one call writes as one piece, up to MiBs, and a
+  // store through the mapping makes all of its piece dirty, to be written by the next sync.
+  const std::vector<char> zeros(kFrameSize, 0);
   for (uint64_t at = 0; at < bytes;) {
     const size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
     const ssize_t written = pwrite(fd, zeros.data(), n, static_cast<off_t>(at));
