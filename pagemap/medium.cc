@@ -145,6 +145,9 @@ class Pmem2Medium final : public Medium {
       }
       granularity_ = *options.force;
     }
+    struct stat st {};
+    stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
+                       S_ISREG(st.st_mode);
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
     return Status();
@@ -258,6 +261,19 @@ Medium::DeviceState Medium::GetDeviceState() const {
   }
   pmem2_source_delete(&source);
   return state;
+}
+
+int Medium::Write(uint64_t offset, const void* from, size_t n) const {
+  const char* at = static_cast<const char*>(from);
+  while (n > 0) {
+    const ssize_t written = pwrite(fd_, at, n, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : ENOSPC;
+    at += written;
+    offset += static_cast<uint64_t>(written);
+    n -= static_cast<size_t>(written);
+  }
+  return 0;
 }
 
 Status Medium::Sync(uint64_t offset, uint64_t n) const {

@@ -57,6 +57,14 @@ class Medium {
 
   // What follows is for WriteWindow and recovery. Under PAGE, Flush and Drain do nothing.
 
+  /// True if bytes are to be stored by Write: under PAGE, in a regular file opened for writing. The
+  /// mapping shows them at once, as both are the page cache. A store through the mapping would
+  /// fault at each page that was synced since the last one, and make all of the page cache's
+  /// piece of the file dirty that holds it: MiBs, where the file was written or read ahead so.
+  bool stores_by_write() const { return stores_by_write_; }
+  /// Stores by pwrite(2). Not atomic, whatever n is. Returns 0 or an errno.
+  int Write(uint64_t offset, const void* from, size_t n) const;
+
   /// Copies and flushes; may bypass the caches.
   virtual void CopyFlushed(std::byte* to, const void* from, size_t n) const = 0;
   virtual void Flush(const std::byte* at, size_t n) const = 0;
@@ -87,6 +95,7 @@ class Medium {
   int fd_ = -1;
   std::string path_;
   bool read_only_ = false;
+  bool stores_by_write_ = false;
   Granularity granularity_ = Granularity::kPage;
   Granularity medium_granularity_ = Granularity::kPage;
   // Bytes: what a part of the mapping that is replaced is a multiple of. devdax does not split its
