@@ -288,12 +288,14 @@ Status Medium::SyncAll() const {
   return Status();
 }
 
+bool Medium::IsTmpfs() const {
+  struct statfs fs {};
+  return fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
 void Medium::Prefault(uint64_t offset, uint64_t n) const {
   if (granularity_ == Granularity::kPage || read_only_) return;
-  struct statfs fs {};
-  const bool in_memory = medium_granularity_ != Granularity::kPage ||
-                         (fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC);
-  if (!in_memory) return;
+  if (medium_granularity_ == Granularity::kPage && !IsTmpfs()) return;
   (void)madvise(base_ + offset, n, MADV_POPULATE_WRITE);  // a kernel before 5.14 does not know it
 }
 
@@ -337,6 +339,20 @@ Status Medium::Reserve(uint64_t offset, uint64_t n) const {
     return ErrnoStatus(errno, "cannot reserve space of the sparse file", path_);
   }
   return Status();
+}
+
+void Medium::WriteReserved(uint64_t offset, uint64_t n) const {
+  if (!stores_by_write_ || IsTmpfs()) return;
+  const off_t data = lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+  const bool written = data < 0 ? errno != ENXIO : static_cast<uint64_t>(data) < offset + n;
+  if (written) return;
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  for (uint64_t done = 0; done < n; done += kZeros.size()) {
+    if (Write(offset + done, kZeros.data(), kZeros.size()) != 0) return;
+  }
+  (void)sync_file_range(
+      fd_, static_cast<off_t>(offset), static_cast<off_t>(n),
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 }  // namespace tuff

@@ -75,6 +75,10 @@ class Medium {
   Status SyncAll() const;
   /// Has the file system set space aside for a range of a sparse file.
   Status Reserve(uint64_t offset, uint64_t n) const;
+  /// Writes zeros to a range that was reserved and never written, where that makes later syncs
+  /// cheaper: the first sync of each page would else wait for the file system's journal as well. A
+  /// hint. REQUIRES: the range holds zeros, and nobody stores to it meanwhile.
+  void WriteReserved(uint64_t offset, uint64_t n) const;
   /// Maps a range for writing in one go, where that costs no I/O: instead of a page fault for each
   /// page. A hint. REQUIRES: a WriteWindow is open.
   void Prefault(uint64_t offset, uint64_t n) const;
@@ -89,6 +93,7 @@ class Medium {
   Medium() = default;
   std::byte* mutable_base() const { return base_; }
   Status CopyPage(uint64_t offset);
+  bool IsTmpfs() const;
 
   std::byte* base_ = nullptr;
   uint64_t bytes_ = 0;

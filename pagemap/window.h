@@ -98,9 +98,7 @@ class WriteWindow {
     uint64_t start, end;  // bytes, page-aligned
   };
   std::byte* Target(uint64_t offset, size_t n);
-  bool StoresByWrite() const {
-    return domain_.medium().stores_by_write() && !domain_.overlay();
-  }
+  bool StoresByWrite() const { return domain_.medium().stores_by_write() && !domain_.overlay(); }
   void Write(uint64_t offset, const void* from, size_t n);
   StepObserver* Observer() const { return domain_.overlay() ? nullptr : GetStepObserver(); }
   void GatherPages(uint64_t offset, size_t n);
