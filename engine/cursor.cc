@@ -101,7 +101,6 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   return status_.ok();
 }
 
-
 void Cursor::Forward(std::string bound) {
   valid_ = false;
   while (!empty_range_ && (!has_upper_ || bound < upper_) && LoadLeaf(bound, SeekTo::kAt)) {

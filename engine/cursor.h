@@ -30,12 +30,14 @@ class Cursor {
   void SeekForPrev(std::string_view target);
   void Next() {
     walk_.Next();
-    if (walk_.Valid()) [[likely]] return Stand();
+    if (walk_.Valid()) [[likely]]
+      return Stand();
     NextLeaf();
   }
   void Prev() {
     walk_.Prev();
-    if (walk_.Valid()) [[likely]] return Stand();
+    if (walk_.Valid()) [[likely]]
+      return Stand();
     PreviousLeaf();
   }
   std::string_view key() const { return walk_.record().key; }

@@ -27,8 +27,8 @@ bool Leaf::LoggedRecord(size_t i, RecordView* record) const {
   const uint16_t entry = TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots];
   const size_t offset = TailOffset(i);
   const bool in_group = (entry & Descriptor::kTailInGroup) != 0;
-  return ReadRecord(node_.data(), offset, node_.bytes(),
-                    SeedAt(offset + (in_group ? kInGroup : 0)), record);
+  return ReadRecord(node_.data(), offset, node_.bytes(), SeedAt(offset + (in_group ? kInGroup : 0)),
+                    record);
 }
 
 void Leaf::Prefetch(std::string_view key) const {

@@ -29,7 +29,8 @@ void LeafWalk::Clear() {
 inline bool LeafWalk::ReadBase(size_t i) {
   if (base_read_ == i) return true;
   base_read_ = i;
-  if (leaf_->ReadBase(i, &base_)) [[likely]] return true;
+  if (leaf_->ReadBase(i, &base_)) [[likely]]
+    return true;
   base_read_ = SIZE_MAX;
   at_ = At::kNowhere;
   status_ = leaf_->DamagedBase(i);
@@ -40,8 +41,8 @@ bool LeafWalk::FindPlace(std::string_view bound) {
   const auto below = [](const RecordView& record, std::string_view key) {
     return CompareKeys(record.key, key) < 0;
   };
-  log_at_ = static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, below) -
-                                log_.begin());
+  log_at_ =
+      static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, below) - log_.begin());
   base_at_ = 0;
   for (size_t end = base_count_; base_at_ < end;) {
     const size_t middle = (base_at_ + end) / 2;

@@ -33,7 +33,7 @@ struct ChildEntry {
 /// About how many records a leaf is written for, at least: one leaf's change costs as many bytes as
 /// it holds, and some fences. Under PAGE each fence is a sync, so leaves are larger.
 inline constexpr size_t kRecordsPerLeaf = 16;
-inline constexpr size_t kRecordsPerLeafUnderPage = 32;
+inline constexpr size_t kRecordsPerLeafUnderPage = 64;
 
 /// The order of a leaf whose records have `average` bytes.
 unsigned LeafOrderFor(size_t average, size_t records_per_leaf = kRecordsPerLeaf);

@@ -3,9 +3,6 @@
 #include <cassert>
 #include <cstring>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace tuff {
 namespace {
 
@@ -52,7 +49,7 @@ bool VerifyRecord(const RecordView& view, uint64_t seed) {
 bool ReadRecord(const std::byte* node, size_t offset, size_t end, uint64_t seed, RecordView* view) {
   if (!Parse(node, offset, end, view)) return false;
   const size_t bytes = sizeof(RecordHeader) - kChecksumFrom + view->key.size() + view->value.size();
-  view->hash = XXH3_64bits(view->at + kChecksumFrom, bytes);  // as Hash64, without a call
+  view->hash = Hash64(view->at + kChecksumFrom, bytes);
   uint32_t stored = 0;
   std::memcpy(&stored, view->at, sizeof stored);
   return stored == static_cast<uint32_t>(ChecksumOfHash(view->hash, seed));

@@ -187,6 +187,7 @@ class Tree {
                           const RunChange& change);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,
                        unsigned lane, const RunChange& with);
+  void MergeIfThin(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
   void ShrinkLatched(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
   Result<bool> FindIn(const Leaf& leaf, std::string_view key, uint64_t sequence,
                       RecordView* record) const;

@@ -111,11 +111,11 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
         record_check({base + entry.place, entry.record_bytes}, entry.record_seed, entry.new_value);
   }
   for (const LaneRun& run : live.new_runs) {
-    window.Store64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
+    window.StoreUnread64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
     TUFF_FLUSH("recover.5", window, OwnerWordOffset(run.pfn), 8);
   }
   for (const LaneRun& run : live.old_runs) {
-    window.Store64(OwnerWordOffset(run.pfn), happened ? 0 : run.owner);
+    window.StoreUnread64(OwnerWordOffset(run.pfn), happened ? 0 : run.owner);
     TUFF_FLUSH("recover.6", window, OwnerWordOffset(run.pfn), 8);
   }
   CRASH_POINT("recover.7");
@@ -251,17 +251,17 @@ void Lanes::EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
 
 void Lanes::SetOwners(WriteWindow& window, const LaneChange& change) {
   for (const LaneRun& run : change.new_runs) {
-    window.Store64(OwnerWordOffset(run.pfn), run.owner);
+    window.StoreUnread64(OwnerWordOffset(run.pfn), run.owner);
     TUFF_FLUSH("lane.2", window, OwnerWordOffset(run.pfn), 8);
   }
   for (const LaneRun& run : change.old_runs) {
-    window.Store64(OwnerWordOffset(run.pfn), 0);
+    window.StoreUnread64(OwnerWordOffset(run.pfn), 0);
     TUFF_FLUSH("lane.3", window, OwnerWordOffset(run.pfn), 8);
   }
 }
 
 void Lanes::Retire(WriteWindow& window, unsigned lane) {
-  window.Store64(LaneOffset(lane), 0);
+  window.StoreUnread64(LaneOffset(lane), 0);
   TUFF_FLUSH("lane.4", window, LaneOffset(lane), 8);
 }
 
@@ -294,7 +294,7 @@ Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames
       if (!s.ok()) return s;
     }  // else torn in F1: nothing of it was done
     WriteWindow window(domain);
-    window.Store64(LaneOffset(lane), 0);
+    window.StoreUnread64(LaneOffset(lane), 0);
     TUFF_FLUSH("recover.9", window, LaneOffset(lane), 8);
     if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
     CRASH_POINT("recover.11");

@@ -145,6 +145,9 @@ class Pmem2Medium final : public Medium {
       }
       granularity_ = *options.force;
     }
+    struct stat st {};
+    stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
+                       S_ISREG(st.st_mode);
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
     return Status();
@@ -260,6 +263,19 @@ Medium::DeviceState Medium::GetDeviceState() const {
   return state;
 }
 
+int Medium::Write(uint64_t offset, const void* from, size_t n) const {
+  const char* at = static_cast<const char*>(from);
+  while (n > 0) {
+    const ssize_t written = pwrite(fd_, at, n, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return written < 0 ? errno : ENOSPC;
+    at += written;
+    offset += static_cast<uint64_t>(written);
+    n -= static_cast<size_t>(written);
+  }
+  return 0;
+}
+
 Status Medium::Sync(uint64_t offset, uint64_t n) const {
   const uint64_t start = offset & ~(kFrameSize - 1);
   const uint64_t end = (offset + n + kFrameSize - 1) & ~(kFrameSize - 1);
@@ -272,12 +288,14 @@ Status Medium::SyncAll() const {
   return Status();
 }
 
+bool Medium::IsTmpfs() const {
+  struct statfs fs {};
+  return fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
 void Medium::Prefault(uint64_t offset, uint64_t n) const {
   if (granularity_ == Granularity::kPage || read_only_) return;
-  struct statfs fs {};
-  const bool in_memory = medium_granularity_ != Granularity::kPage ||
-                         (fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC);
-  if (!in_memory) return;
+  if (medium_granularity_ == Granularity::kPage && !IsTmpfs()) return;
   (void)madvise(base_ + offset, n, MADV_POPULATE_WRITE);  // a kernel before 5.14 does not know it
 }
 
@@ -321,6 +339,20 @@ Status Medium::Reserve(uint64_t offset, uint64_t n) const {
     return ErrnoStatus(errno, "cannot reserve space of the sparse file", path_);
   }
   return Status();
+}
+
+void Medium::WriteReserved(uint64_t offset, uint64_t n) const {
+  if (!stores_by_write_ || IsTmpfs()) return;
+  const off_t data = lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+  const bool written = data < 0 ? errno != ENXIO : static_cast<uint64_t>(data) < offset + n;
+  if (written) return;
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  for (uint64_t done = 0; done < n; done += kZeros.size()) {
+    if (Write(offset + done, kZeros.data(), kZeros.size()) != 0) return;
+  }
+  (void)sync_file_range(
+      fd_, static_cast<off_t>(offset), static_cast<off_t>(n),
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 }  // namespace tuff

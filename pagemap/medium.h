@@ -57,6 +57,14 @@ class Medium {
 
   // What follows is for WriteWindow and recovery. Under PAGE, Flush and Drain do nothing.
 
+  /// True if bytes are to be stored by Write: under PAGE, in a regular file opened for writing. The
+  /// mapping shows them at once, as both are the page cache. A store through the mapping would
+  /// fault at each page that was synced since the last one, and make all of the page cache's
+  /// piece of the file dirty that holds it: MiBs, where the file was written or read ahead so.
+  bool stores_by_write() const { return stores_by_write_; }
+  /// Stores by pwrite(2). Not atomic, whatever n is. Returns 0 or an errno.
+  int Write(uint64_t offset, const void* from, size_t n) const;
+
   /// Copies and flushes; may bypass the caches.
   virtual void CopyFlushed(std::byte* to, const void* from, size_t n) const = 0;
   virtual void Flush(const std::byte* at, size_t n) const = 0;
@@ -67,6 +75,10 @@ class Medium {
   Status SyncAll() const;
   /// Has the file system set space aside for a range of a sparse file.
   Status Reserve(uint64_t offset, uint64_t n) const;
+  /// Writes zeros to a range that was reserved and never written, where that makes later syncs
+  /// cheaper: the first sync of each page would else wait for the file system's journal as well. A
+  /// hint. REQUIRES: the range holds zeros, and nobody stores to it meanwhile.
+  void WriteReserved(uint64_t offset, uint64_t n) const;
   /// Maps a range for writing in one go, where that costs no I/O: instead of a page fault for each
   /// page. A hint. REQUIRES: a WriteWindow is open.
   void Prefault(uint64_t offset, uint64_t n) const;
@@ -81,12 +93,14 @@ class Medium {
   Medium() = default;
   std::byte* mutable_base() const { return base_; }
   Status CopyPage(uint64_t offset);
+  bool IsTmpfs() const;
 
   std::byte* base_ = nullptr;
   uint64_t bytes_ = 0;
   int fd_ = -1;
   std::string path_;
   bool read_only_ = false;
+  bool stores_by_write_ = false;
   Granularity granularity_ = Granularity::kPage;
   Granularity medium_granularity_ = Granularity::kPage;
   // Bytes: what a part of the mapping that is replaced is a multiple of. devdax does not split its

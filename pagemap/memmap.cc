@@ -147,6 +147,10 @@ void Memmap::FillBlock(uint64_t block) {
     }
     i += run;
   }
+  // Wholly unused, and none of it the pool's own, which others may be writing.
+  if (sparse_ && free_frames == kBlockFrames) {
+    domain_.medium().WriteReserved(OffsetOf(first), OffsetOf(kBlockFrames));
+  }
   state.free_frames.store(free_frames, std::memory_order_relaxed);
   known_free_frames_.fetch_add(free_frames, std::memory_order_relaxed);
   state.no_order_from.store(kOrderMax + 1, std::memory_order_relaxed);

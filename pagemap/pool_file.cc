@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -57,7 +59,12 @@ Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
         fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or sparse",
                     path, bytes, fs.f_bavail * fs.f_frsize));
   }
-  const std::vector<char> zeros(4 << 20, 0);
+  // On a disk a frame at a time: the page cache keeps what one call writes as one piece, up to
+  // MiBs, and a store through the mapping makes all of its piece dirty, to be written by the next
+  // sync.
+  struct statfs kind {};
+  const bool in_memory = fstatfs(fd, &kind) == 0 && kind.f_type == TMPFS_MAGIC;
+  const std::vector<char> zeros(in_memory ? size_t{4} << 20 : kFrameSize, 0);
   for (uint64_t at = 0; at < bytes;) {
     const size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
     const ssize_t written = pwrite(fd, zeros.data(), n, static_cast<off_t>(at));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "pagemap/pfn.h"
@@ -38,7 +39,20 @@ std::byte* WriteWindow::Target(uint64_t offset, size_t n) {
   return domain_.medium().mutable_base() + offset;
 }
 
+// Under PAGE. A store that cannot be made is as bad as a sync that fails.
+void WriteWindow::Write(uint64_t offset, const void* from, size_t n) {
+  assert(offset + n <= domain_.medium().bytes());
+  if (const int error = domain_.medium().Write(offset, from, n); error != 0) [[unlikely]] {
+    write_error_ = error;
+    domain_.MarkFailed();
+  }
+  if (StepObserver* observer = Observer(); observer != nullptr) [[unlikely]] {
+    observer->OnStore(domain_.base(), offset, {static_cast<const std::byte*>(from), n});
+  }
+}
+
 void WriteWindow::Store(uint64_t offset, const void* from, size_t n) {
+  if (StoresByWrite()) return Write(offset, from, n);
   std::byte* const to = Target(offset, n);
   if (to == nullptr) return;
   std::memcpy(to, from, n);
@@ -59,7 +73,20 @@ void WriteWindow::Store64(uint64_t offset, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+void WriteWindow::StoreUnread64(uint64_t offset, uint64_t value) {
+  assert(offset % 8 == 0);
+  if (StoresByWrite()) return Write(offset, &value, sizeof value);
+  Store64(offset, value);
+}
+
 void WriteWindow::Zero(uint64_t offset, size_t n) {
+  static constexpr std::array<std::byte, kFrameSize> kZeros{};
+  if (StoresByWrite()) {
+    for (size_t done = 0; done < n; done += kZeros.size()) {
+      Write(offset + done, kZeros.data(), std::min(kZeros.size(), n - done));
+    }
+    return;
+  }
   std::byte* const to = Target(offset, n);
   if (to == nullptr) return;
   std::memset(to, 0, n);
@@ -71,6 +98,10 @@ void WriteWindow::Zero(uint64_t offset, size_t n) {
 void WriteWindow::Copy(const Step& step, uint64_t offset, const void* from, size_t n) {
   if (domain_.overlay()) [[unlikely]]
     return Store(offset, from, n);
+  if (StoresByWrite()) {
+    Write(offset, from, n);
+    return Flush(step, offset, n);
+  }
   std::byte* const to = Target(offset, n);
   StepObserver* const observer = GetStepObserver();
   if (observer == nullptr) [[likely]] {
@@ -127,6 +158,7 @@ Status WriteWindow::Fence(const Step& step) {
     domain_.medium().Drain();
     return Status();
   }
+  if (write_error_ != 0) return ErrnoStatus(write_error_, "pwrite", domain_.medium().path());
   Status s;
   if (range_count_ > 0) {
     const bool whole = range_count_ > 1 || sync_all_;

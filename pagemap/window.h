@@ -46,7 +46,8 @@ class PersistDomain {
 
   /// OK, or ReadOnly: opened so, or a sync has failed (invariant I9).
   Status CheckWritable() const {
-    if (!medium_->read_only() && !failed()) [[likely]] return Status();
+    if (!medium_->read_only() && !failed()) [[likely]]
+      return Status();
     return WhyNotWritable();
   }
   /// From here to EndOverlay windows may be opened on a read-only medium, which stays as it is.
@@ -88,6 +89,9 @@ class WriteWindow {
   void Store(uint64_t offset, const void* from, size_t n);
   /// One aligned 8-byte store, whole or not at all, with release order.
   void Store64(uint64_t offset, uint64_t value);
+  /// The same for a word that nobody reads meanwhile who would act on half of it: cheaper under
+  /// PAGE.
+  void StoreUnread64(uint64_t offset, uint64_t value);
   void Zero(uint64_t offset, size_t n);
 
   // Use the macros below: they give the call its id.
@@ -100,6 +104,8 @@ class WriteWindow {
     uint64_t start, end;  // bytes, page-aligned
   };
   std::byte* Target(uint64_t offset, size_t n);
+  bool StoresByWrite() const { return domain_.medium().stores_by_write() && !domain_.overlay(); }
+  void Write(uint64_t offset, const void* from, size_t n);
   StepObserver* Observer() const { return domain_.overlay() ? nullptr : GetStepObserver(); }
   void GatherPages(uint64_t offset, size_t n);
 
@@ -108,6 +114,7 @@ class WriteWindow {
   std::array<Range, 6> ranges_;
   unsigned range_count_ = 0;
   bool sync_all_ = false;
+  int write_error_ = 0;  // errno of a store that was not made; the next fence tells
 };
 
 /// An aligned 8-byte load with acquire order: child words, root words, owner words.

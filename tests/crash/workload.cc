@@ -117,8 +117,16 @@ Operations OneStore() { return {CreateStoreOp(kStore)}; }
 Operations Some() { return OneStore() + Puts(5, SmallKey, 20); }
 Operations Small() { return OneStore() + Puts(200, SmallKey, 100); }
 Operations Emptied() { return OneStore() + Puts(100, SmallKey, 100) + Deletes(100, SmallKey); }
-Operations Tall() { return OneStore() + Puts(900, LongKey, 100); }
-Operations TallEmptied() { return Tall() + Deletes(900, LongKey); }
+// Under PAGE leaves hold four times as many records.
+int TallRecords(const DryRun& dry_run) {
+  return dry_run.granularity == Granularity::kPage ? 1800 : 900;
+}
+Operations Tall(const DryRun& dry_run) {
+  return OneStore() + Puts(TallRecords(dry_run), LongKey, 100);
+}
+Operations TallEmptied(const DryRun& dry_run) {
+  return Tall(dry_run) + Deletes(TallRecords(dry_run), LongKey);
+}
 Operations Large() { return OneStore() + Puts(100, SmallKey, 1000); }
 
 Operations Batches(std::vector<KeyWrite> writes) { return {BatchOp(std::move(writes))}; }
@@ -190,9 +198,9 @@ Workload InSteps(Workload workload, size_t steps) {
   return workload;
 }
 
-// Under PAGE leaves hold twice as many records, and more of some sizes.
+// Under PAGE leaves hold four times as many records, and more of some sizes.
 int ForLeaves(const DryRun& dry_run, int n) {
-  return dry_run.granularity == Granularity::kPage ? 3 * n : n;
+  return dry_run.granularity == Granularity::kPage ? 6 * n : n;
 }
 
 Workload Drop(Operations prepare, size_t steps) {
@@ -308,10 +316,10 @@ const Maker kMakers[] = {
     {"catalogue_full", [](P path) { return Until(path, ManyStores(40), &S::consolidations); }},
     {"merge", [](P path) { return Until(path, Emptied(), &S::merges); }},
     {"root_shrink", [](P path) { return Until(path, Emptied(), &S::root_shrinks); }},
-    {"inner_split", [](P path) { return Until(path, Tall(), &S::inner_splits); }},
-    {"inner_merge", [](P path) { return Until(path, TallEmptied(), &S::inner_merges); }},
+    {"inner_split", [](P path) { return Until(path, Tall(path), &S::inner_splits); }},
+    {"inner_merge", [](P path) { return Until(path, TallEmptied(path), &S::inner_merges); }},
     // The inner root has two children, which become one.
-    {"inner_root_shrink", [](P path) { return Until(path, TallEmptied(), &S::root_shrinks); }},
+    {"inner_root_shrink", [](P path) { return Until(path, TallEmptied(path), &S::root_shrinks); }},
     {"compound_first", [](P path) { return Until(path, Large(), &S::compound_nodes); }},
     {"compound_split", [](P path) { return Until(path, Large(), &S::splits); }},
     {"compound_merge",

@@ -252,8 +252,8 @@ TEST(SpliceInnerTest, GivesWhatWriteInnerGives) {
       if (!is_new || *place <= low || (high && separator >= *high)) continue;
       const size_t at = node.view().ChildIndex(separator);
       TestNode spliced;
-      SpliceInner(spliced.bytes(), TestNode::Identity(1, 2, low, high), node.view(), at, 1000 + word,
-                  {separator, word}, kTestSeed);
+      SpliceInner(spliced.bytes(), TestNode::Identity(1, 2, low, high), node.view(), at,
+                  1000 + word, {separator, word}, kTestSeed);
       ASSERT_TRUE(spliced.Verify().ok()) << spliced.Verify().ToString();
       children[at].word = 1000 + word;
       children.insert(children.begin() + static_cast<ptrdiff_t>(at) + 1, {*place, word});

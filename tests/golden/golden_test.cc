@@ -111,7 +111,7 @@ void FillDoomed(Pool& pool) {
   ASSERT_OK(doomed);
   auto loader = (*doomed)->NewBulkLoader();
   ASSERT_OK(loader);
-  for (int i = 0; i < 4600; i++) {
+  for (int i = 0; i < 12000; i++) {
     ASSERT_OK((*loader)->Add("key" + std::to_string(100000 + i), Value(i, 160)));
   }
   ASSERT_OK((*loader)->Finish());

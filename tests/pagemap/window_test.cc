@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "tests/pagemap/pagemap_test_util.h"
@@ -42,6 +43,7 @@ TEST_P(WindowTest, StoresWhatItIsGiven) {
     WriteWindow window(domain);
     window.Store(100, "hello", 5);
     window.Store64(200, 0x0123456789abcdef);
+    window.StoreUnread64(208, 0xfedcba9876543210);
     TUFF_COPY("test.copy", window, 8192, text.data(), text.size());
     window.Zero(8200, 8);
     TUFF_FLUSH("test.flush", window, 0, 256);
@@ -49,6 +51,7 @@ TEST_P(WindowTest, StoresWhatItIsGiven) {
   }
   EXPECT_EQ(std::memcmp(domain.base() + 100, "hello", 5), 0);
   EXPECT_EQ(Load64(domain.base() + 200), 0x0123456789abcdefu);
+  EXPECT_EQ(Load64(domain.base() + 208), 0xfedcba9876543210u);
   EXPECT_EQ(Load64(domain.base() + 8200), 0u);
   EXPECT_EQ(std::memcmp(domain.base() + 8208, text.data(), 4000), 0);
   EXPECT_EQ(Sum(domain, Counter::kFences), 1u);
@@ -73,6 +76,29 @@ TEST(WindowTest, UnderPageOneFenceIsOneSyncHoweverManyPages) {
   EXPECT_EQ(Sum(fixture.domain(), Counter::kSyncs), 1u);
   EXPECT_OK(TUFF_FENCE("test.nothing", window));  // nothing gathered: nothing to sync
   EXPECT_EQ(Sum(fixture.domain(), Counter::kSyncs), 1u);
+}
+
+// I9: so it is after a store that could not be made.
+TEST(WindowTest, UnderPageTheFenceTellsOfAFailedStore) {
+  DomainFixture fixture(Granularity::kPage);
+  PersistDomain& domain = fixture.domain();
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  Status fenced;
+  {
+    WriteWindow window(domain);
+    window.Store(64, "text", 4);
+    TUFF_FLUSH("test.failed_store", window, 64, 4);
+    fenced = TUFF_FENCE("test.failed_store_fence", window);
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  (void)std::signal(SIGXFSZ, handler);
+  EXPECT_CODE(fenced, Code::kNoSpace);
+  EXPECT_CODE(domain.CheckWritable(), Code::kReadOnly);
+  EXPECT_EQ(Load64(domain.base() + 64), 0u);
 }
 
 // I9: after a failed sync the pool is read-only.
