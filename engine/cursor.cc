@@ -101,33 +101,37 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   return status_.ok();
 }
 
-void Cursor::Forward(std::string bound) {
+void Cursor::Forward(std::string_view bound) {
   valid_ = false;
-  while (!empty_range_ && (!has_upper_ || bound < upper_) && LoadLeaf(bound, SeekTo::kAt)) {
-    walk_.SeekTo(bound);
+  bound_ = bound;
+  while (!empty_range_ && (!has_upper_ || bound_ < upper_) && LoadLeaf(bound_, SeekTo::kAt)) {
+    bound_ <= leaf_.node.low() ? walk_.SeekToFirst() : walk_.SeekTo(bound_);
     if (walk_.Valid()) return Stand();
     if (!CheckWalk()) return;
     if (!leaf_.node.has_high()) return;
-    bound = leaf_.node.high();
+    bound_ = leaf_.node.high();
   }
 }
 
-void Cursor::Backward(std::string bound) {
+void Cursor::Backward(std::string_view bound) {
   valid_ = false;
-  while (!empty_range_ && bound > lower_ && LoadLeaf(bound, SeekTo::kBefore)) {
-    walk_.SeekBefore(bound);
+  bound_ = bound;
+  while (!empty_range_ && bound_ > lower_ && LoadLeaf(bound_, SeekTo::kBefore)) {
+    const NodeView& node = leaf_.node;
+    node.has_high() && bound_ >= node.high() ? walk_.SeekToLast() : walk_.SeekBefore(bound_);
     if (walk_.Valid()) return Stand();
     if (!CheckWalk()) return;
-    bound = leaf_.node.low();
+    bound_ = node.low();
   }
 }
 
-void Cursor::Seek(std::string_view target) { Forward(std::max(lower_, std::string(target))); }
+void Cursor::Seek(std::string_view target) { Forward(std::max(std::string_view(lower_), target)); }
 void Cursor::SeekToFirst() { Forward(lower_); }
 
 void Cursor::SeekToLast() {
   // Above every key there can be.
-  Backward(has_upper_ ? upper_ : std::string(kKeySizeMax + 1, '\xff'));
+  const std::string above_all(kKeySizeMax + 1, '\xff');
+  Backward(has_upper_ ? upper_ : above_all);
 }
 
 void Cursor::SeekForPrev(std::string_view target) {
@@ -135,7 +139,7 @@ void Cursor::SeekForPrev(std::string_view target) {
   std::string bound(target);
   bound.push_back('\0');
   if (has_upper_ && upper_ < bound) bound = upper_;
-  Backward(std::move(bound));
+  Backward(bound);
 }
 
 // Why the walk has come to an end: false if a record is damaged.
@@ -146,12 +150,12 @@ bool Cursor::CheckWalk() {
 
 void Cursor::NextLeaf() {
   valid_ = false;
-  if (CheckWalk() && leaf_.node.has_high()) Forward(std::string(leaf_.node.high()));
+  if (CheckWalk() && leaf_.node.has_high()) Forward(leaf_.node.high());
 }
 
 void Cursor::PreviousLeaf() {
   valid_ = false;
-  if (CheckWalk()) Backward(std::string(leaf_.node.low()));
+  if (CheckWalk()) Backward(leaf_.node.low());
 }
 
 }  // namespace tuff

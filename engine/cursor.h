@@ -46,9 +46,9 @@ class Cursor {
 
  private:
   /// To the first key at or above `bound`, within the upper bound.
-  void Forward(std::string bound);
+  void Forward(std::string_view bound);
   /// To the last key below `bound`, within the lower bound.
-  void Backward(std::string bound);
+  void Backward(std::string_view bound);
   bool LoadLeaf(std::string_view key, SeekTo seek);
   bool CheckWalk();
   void NextLeaf();
@@ -73,6 +73,7 @@ class Cursor {
   LeafWalk walk_;                     // over leaf_
   bool within_bounds_ = false;        // all of leaf_
   bool valid_ = false;
+  std::string bound_;  // of the seek under way
   Status status_;
 };
 

@@ -25,7 +25,7 @@ size_t Leaf::TailOffset(size_t i) const {
 
 bool Leaf::LoggedRecord(size_t i, RecordView* record) const {
   const uint16_t entry = TailDescriptor(i).tail_offset[i % Descriptor::kTailSlots];
-  const size_t offset = TailOffset(i);
+  const size_t offset = (entry & (Descriptor::kTailInGroup - 1u)) * 8;
   const bool in_group = (entry & Descriptor::kTailInGroup) != 0;
   return ReadRecord(node_.data(), offset, node_.bytes(), SeedAt(offset + (in_group ? kInGroup : 0)),
                     record);

@@ -28,6 +28,15 @@ class LeafWalk {
 
   // After a move it is not Valid() at the end of the leaf, and at a damaged record: status() tells.
 
+  void SeekToFirst() {
+    base_at_ = log_at_ = 0;
+    SettleForward();
+  }
+  void SeekToLast() {
+    base_at_ = base_count_;
+    log_at_ = log_.size();
+    SettleBackward();
+  }
   /// To the first key at or above `bound`.
   void SeekTo(std::string_view bound) {
     if (FindPlace(bound)) SettleForward();

@@ -47,10 +47,10 @@ size_t NodeView::CountSeparators(std::string_view key, bool or_equal) const {
   const size_t n = separators();
   const std::string_view tail = key.substr(std::min<size_t>(header().prefix_bytes, key.size()));
   const uint64_t head = KeyHead(tail);
-  size_t below = CountLess(heads(), n, head);
+  size_t below = CountLessSorted(heads(), n, head);
   if (below == n || heads()[below] != head) return below;
   // Ties: they are settled on whole keys.
-  size_t behind = below + CountLess(heads() + below, n - below, head + 1);
+  size_t behind = below + CountLessSorted(heads() + below, n - below, head + 1);
   if (head == UINT64_MAX) behind = n;
   while (below < behind) {
     const size_t middle = (below + behind) / 2;

@@ -107,6 +107,25 @@ Status Tree::Visit(uint64_t word, int level, NodeView* node) {
   return Status();
 }
 
+// Visit, where there is nothing to find out and nothing wrong; has all fetched that will be needed.
+inline bool Tree::VisitKnown(uint64_t word, unsigned level, NodeView* node) const {
+  const Pfn pfn = ChildPfn(word);
+  if (!map_.RunInPool(pfn, 0)) [[unlikely]]
+    return false;
+  const Memmap& memmap = map_.memmap();
+  memmap.Prefetch(pfn);
+  const NodeView next(map_.base() + OffsetOf(pfn), pfn);
+  __builtin_prefetch(next.data());
+  __builtin_prefetch(next.data() + 64);
+  __builtin_prefetch(next.data() + 128);
+  if (!memmap.IsInitialised(pfn) || !memmap.At(pfn).Has(Descriptor::kVerified) ||
+      !ChildTagMatches(word, next.number()) || next.level() != level) [[unlikely]] {
+    return false;
+  }
+  *node = next;
+  return true;
+}
+
 Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node,
                      Pfn* beside) {
   assert(InRcuReadSection());
@@ -117,20 +136,14 @@ Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView*
   while (node->level() > stop) {
     const size_t i = seek == SeekTo::kAt ? node->ChildIndex(key) : node->ChildIndexBefore(key);
     const uint64_t word = node->ChildWord(i);
-    const Pfn pfn = ChildPfn(word);
-    if (map_.RunInPool(pfn, 0)) {  // all that will be needed, before it is
-      map_.memmap().Prefetch(pfn);
-      const std::byte* at = map_.base() + OffsetOf(pfn);
-      __builtin_prefetch(at);
-      __builtin_prefetch(at + 64);
-      __builtin_prefetch(at + 128);
-    }
-    const int level = static_cast<int>(node->level()) - 1;
+    const unsigned level = node->level() - 1;
     if (beside != nullptr) {
       const size_t k = seek == SeekTo::kAt ? i + 1 : i - 1;  // wraps to what is not below count()
       *beside = k < node->count() ? ChildPfn(node->ChildWord(k)) : 0;
     }
-    if (Status s = Visit(word, level, node); !s.ok()) return s;
+    if (VisitKnown(word, level, node)) [[likely]]
+      continue;
+    if (Status s = Visit(word, static_cast<int>(level), node); !s.ok()) return s;
   }
   if (node->level() < stop) *node = NodeView();
   SEQUENCE_POINT("descend.1");
@@ -188,7 +201,10 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
       RcuReadSection section;
       if (Status s = CheckGate(); !s.ok()) return s;
       if (Status s = Descend(key, SeekTo::kAt, 0, leaf); !s.ok()) return s;
-      if (leaf->data() != nullptr) number = leaf->number();
+      if (leaf->data() != nullptr) {
+        number = leaf->number();
+        Leaf(map_, *leaf).PrefetchLogEnd();
+      }
       if (leaf->data() != nullptr && holds_others) map_.limbo().Pin(leaf->pfn());
     }
     if (leaf->data() == nullptr) {
@@ -199,9 +215,6 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
     Descriptor& head = map_.memmap().At(leaf->pfn());
     LatchHold hold(head.latch);
     if (holds_others) map_.limbo().Unpin(leaf->pfn());
-    // Where a record may go.
-    const std::byte* const log_end = leaf->data() + size_t{head.tail_end} * 8;
-    for (size_t line = 0; line < 3; line++) __builtin_prefetch(log_end + 64 * line, 1);
     if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
       const bool same = IsLive(*leaf, 0) && leaf->number() == number;
       map_.counters().Add(Counter::kRestarts);

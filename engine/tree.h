@@ -165,6 +165,7 @@ class Tree {
  private:
   friend class Restructure;
 
+  bool VisitKnown(uint64_t word, unsigned level, NodeView* node) const;
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
   Status CheckGate() const;
   Status MakeRoot(unsigned lane);

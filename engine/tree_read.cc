@@ -137,8 +137,7 @@ void Tree::PrefetchForWrites(std::span<const std::string_view> keys) {
   DescendTogether(keys, kNewest, nodes.data());
   for (size_t i = 0; i < keys.size(); i++) {
     if (nodes[i].data() == nullptr) continue;
-    const std::byte* end = nodes[i].data() + Leaf(map_, nodes[i]).tail_end_hint();
-    for (size_t line = 0; line < 3; line++) __builtin_prefetch(end + 64 * line, 1);
+    Leaf(map_, nodes[i]).PrefetchLogEnd();
   }
 }
 

@@ -148,6 +148,7 @@ class Pmem2Medium final : public Medium {
     struct stat st {};
     stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
                        S_ISREG(st.st_mode);
+    (void)madvise(base_, bytes_, MADV_HUGEPAGE);  // where a tmpfs is mounted with huge=advise
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
     return Status();

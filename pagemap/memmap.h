@@ -62,6 +62,10 @@ class Memmap {
     }
     return descriptor;
   }
+  /// True if Touch would find nothing to do. REQUIRES: pfn < frames().
+  bool IsInitialised(Pfn pfn) const {
+    return At(pfn).generation.load(std::memory_order_acquire) == generation_;
+  }
   /// The descriptor of a frame whose page block is known to be initialised.
   Descriptor& At(Pfn pfn) const {
     return *reinterpret_cast<Descriptor*>(base_ + (pfn >> kSectionShift) * stride_ +

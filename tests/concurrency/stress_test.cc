@@ -48,7 +48,10 @@ void ActTogether(Partitions& partitions) {
   const auto deadline = Deadline();
   std::vector<std::thread> threads;
   for (auto& partition : partitions) {
-    threads.emplace_back([&] { ActUntil(*partition, deadline); });
+    threads.emplace_back([&] {
+      ActUntil(*partition, deadline);
+      partition->DeleteSome(partition->size() * 9 / 10);  // leaves get thin, however large they are
+    });
   }
   for (std::thread& thread : threads) thread.join();
   for (auto& partition : partitions) partition->Check();

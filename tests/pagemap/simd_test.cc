@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "tests/test_util.h"
@@ -22,6 +23,10 @@ TEST(SimdTest, CountLessAgreesWithALoop) {
         size_t expected = 0;
         for (const uint64_t word : words) expected += word < x ? 1 : 0;
         ASSERT_EQ(CountLess(words.data(), n, x), expected) << n;
+      }
+      std::sort(words.begin(), words.end());
+      for (const uint64_t x : wanted) {
+        ASSERT_EQ(CountLessSorted(words.data(), n, x), CountLess(words.data(), n, x)) << n;
       }
     }
   }
