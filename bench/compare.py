@@ -175,7 +175,7 @@ def machine_row(options, mode):
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     return {"engine": "machine", "setting": "", "workload": "machine", "mode": mode.name,
             "cpu": models[0] if models else "unknown", "cpus": os.cpu_count(),
-            "kernel": platform.release(), "directory": options.dir,
+            "kernel": ".".join(platform.release().split(".")[:2]), "directory": options.dir,
             "disk_directory": options.disk_dir, "date": time.strftime("%Y-%m-%d")}
 
 

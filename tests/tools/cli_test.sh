@@ -261,7 +261,7 @@ ok info pool; out_has "^in use +by process $loader;"; out_has '^snapshots +none$
 ok info pool --json; out_has '"in_use":true'; out_has '"snapshots":0'
 exec 9>&-; wait "$loader"; rc=$?; code 0
 # Readers share.
-awk 'BEGIN { for (i = 0; i < 2000; ++i) printf "%05d\t%0100d\n", i, i }' >many.tsv
+awk 'BEGIN { for (i = 0; i < 4000; ++i) printf "%05d\t%0100d\n", i, i }' >many.tsv
 run load pool many many.tsv --format=tsv $fast; code 0
 mkfifo slow; "$tuff" scan pool many >slow & reader=$!; children+=("$reader")
 exec 9<slow; read -r line <&9  # it is in the middle of it: a pipe holds only 64 KiB
@@ -271,12 +271,12 @@ cat <&9 >rest; exec 9<&-; wait "$reader"; rc=$?; code 0
 { echo "$line"; cat rest; } | cmp -s - many.tsv || fail "the slow scan"
 
 echo "--- signals"
-# begin_load STORE [WORDS...]: starts a load that has read at least 128 KiB of records, more than a
-# batch, and waits for more.
+# begin_load STORE [WORDS...]: starts a load of which the pipe holds 64 KiB at most, and the last
+# reading as much: it has written 2500 records, more than a batch, and waits for more.
 begin_load() {
   "${ignore_nothing[@]}" "$tuff" load pool "$1" fifo --format=tsv "${@:2}" >out 2>err &
   loader=$!; children+=("$loader"); exec 9>fifo
-  head -c 200000 many.tsv >&9
+  head -c 400000 many.tsv >&9
 }
 begin_load int; kill -INT "$loader"; wait "$loader"; rc=$?; exec 9>&-
 code 130; error 'interrupted after line [0-9]+; [0-9]+ records loaded; pool is closed cleanly'
