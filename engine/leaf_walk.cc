@@ -62,12 +62,9 @@ void LeafWalk::SettleForward() {
     const bool in_base = base_at_ < base_count_;
     const bool in_log = log_at_ < log_.size();
     at_ = At::kNowhere;
+    if (!in_base && !in_log) return;
     if (in_base && !ReadBase(base_at_)) return;
-    if (!in_log) {
-      if (in_base) at_ = At::kBase;
-      return;
-    }
-    const int order = in_base ? CompareKeys(base_.key, log_[log_at_].key) : 1;
+    const int order = !in_base ? 1 : !in_log ? -1 : CompareKeys(base_.key, log_[log_at_].key);
     at_ = order < 0 ? At::kBase : order > 0 ? At::kLog : At::kBoth;
     if (record().type() != RecordType::kDelete) return;
   }

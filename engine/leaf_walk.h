@@ -1,8 +1,9 @@
 // LeafWalk: steps through what a reader sees of one leaf, in key order, both ways.
 //
 // Base and log are merged step by step, and a record is verified when it is come to, so that a
-// short scan pays for the records it reads and not for all that lie beside them. Thread-safety:
-// none. The leaf must stay pinned.
+// short scan pays for the records it reads and not for all that lie beside them.
+//
+// Ownership: none; the leaf must stay pinned. Thread-safety: none.
 #pragma once
 
 #include <optional>

@@ -73,7 +73,8 @@ size_t CopyRecord(std::byte* to, const RecordView& record, uint64_t seed) {
   if (record.hash == 0) {
     return EncodeRecord(to, record.key, record.value, record.sequence_and_type, seed);
   }
-  std::memcpy(to, record.at, record.bytes);
+  std::memset(to + record.bytes - 8, 0, 8);
+  std::memcpy(to, record.at, sizeof(RecordHeader) + record.key.size() + record.value.size());
   const auto checksum = static_cast<uint32_t>(ChecksumOfHash(record.hash, seed));
   std::memcpy(to, &checksum, sizeof checksum);
   return record.bytes;

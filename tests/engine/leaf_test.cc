@@ -39,6 +39,44 @@ class LeafTest : public testing::Test {
   PoolFixture fixture_;
 };
 
+// Nothing writes one there, but a pool may hold anything whose checksums are right.
+TEST_F(LeafTest, ADeleteInTheBaseIsNoRecord) {
+  Put("x", "1");
+  const NodeView root = Root();
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<RecordView> records;
+  for (const char* key : {"a", "b", "c", "d"}) {
+    const bool is_delete = *key == 'b' || *key == 'd';
+    bytes.emplace_back(RecordBytes(1, is_delete ? 0 : 1));
+    EncodeRecord(bytes.back().data(), key, is_delete ? "" : "v",
+                 PackSequence(1, is_delete ? RecordType::kDelete : RecordType::kPut), 0);
+    ASSERT_TRUE(ParseRecord(bytes.back().data(), 0, bytes.back().size(), &records.emplace_back()));
+  }
+  NodeIdentity id;
+  id.pfn = root.pfn();
+  id.number = root.number();
+  id.object_id = root.header().object_id;
+  id.order = root.order();
+  id.sequence_max = 1;
+  std::vector<uint64_t> node(root.bytes() / 8);
+  auto* const at = reinterpret_cast<std::byte*>(node.data());
+  WriteLeaf(at, id, records, map().hash_seed());
+  {
+    WriteWindow window(map().domain());
+    window.Store(OffsetOf(root.pfn()), at, root.bytes());
+  }
+  Leaf::ResetTail(map().memmap().At(root.pfn()), Root().base_end(), 1);
+  EXPECT_EQ(Alive(), "a=v c=v ");
+  std::string forward;
+  std::string backward;
+  auto it = fixture_.store().NewIterator();
+  for (it->SeekToFirst(); it->Valid(); it->Next()) forward += it->key();
+  for (it->SeekToLast(); it->Valid(); it->Prev()) backward += it->key();
+  EXPECT_OK(it->status());
+  EXPECT_EQ(forward, "ac");
+  EXPECT_EQ(backward, "ca");
+}
+
 TEST_F(LeafTest, TheNewestRecordOfAKeyCounts) {
   Put("b", "1");
   Put("a", "2");

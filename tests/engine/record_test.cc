@@ -47,6 +47,27 @@ TEST(RecordTest, RoundTrip) {
   }
 }
 
+TEST(RecordTest, ACopyHasItsOwnSealAndCleanPadding) {
+  auto bytes = Encoded("a key", "and its value");
+  bytes.back() = std::byte{0x55};  // padding, which no checksum covers
+  RecordView view;
+  ASSERT_TRUE(ReadRecord(bytes.data(), 0, bytes.size(), kSeed, &view));
+  const RecordView unread = [&] {
+    RecordView parsed;
+    EXPECT_TRUE(ParseRecord(bytes.data(), 0, bytes.size(), &parsed));
+    return parsed;
+  }();
+  EXPECT_FALSE(ReadRecord(bytes.data(), 0, bytes.size(), kSeed + 1, &view));
+  ASSERT_TRUE(ReadRecord(bytes.data(), 0, bytes.size(), kSeed, &view));
+  std::vector<std::byte> encoded(bytes.size());
+  EncodeRecord(encoded.data(), "a key", "and its value", kSequence, kSeed + 1);
+  for (const RecordView& record : {view, unread}) {
+    std::vector<std::byte> copy(bytes.size(), std::byte{0xaa});
+    EXPECT_EQ(CopyRecord(copy.data(), record, kSeed + 1), copy.size());
+    EXPECT_EQ(copy, encoded);
+  }
+}
+
 TEST(RecordTest, EveryFlippedBitIsNoticed) {
   auto bytes = Encoded("a key", "and its value");
   const size_t used = sizeof(RecordHeader) + 5 + 13;

@@ -6,6 +6,7 @@
 // Thread-safety: none; use one iterator per thread.
 #pragma once
 
+#include <cassert>
 #include <memory>
 #include <string_view>
 
@@ -36,8 +37,14 @@ class Iterator {
 
   /// The record's bytes, in the pool itself; they stay as they are until the iterator moves.
   /// REQUIRES: Valid().
-  std::string_view key() const { return key_; }
-  std::string_view value() const { return value_; }
+  std::string_view key() const {
+    assert(valid_);
+    return key_;
+  }
+  std::string_view value() const {
+    assert(valid_);
+    return value_;
+  }
 
   /// OK, or why the walk stopped (for instance Corruption, with the page-frame number).
   Status status() const;
