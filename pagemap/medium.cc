@@ -21,6 +21,13 @@
 namespace tuff {
 namespace {
 
+#ifndef MADV_POPULATE_READ  // Linux 5.14
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_COLLAPSE  // Linux 6.1
+#define MADV_COLLAPSE 25
+#endif
+
 Status Pmem2Status(int error, const std::string& what, const std::string& path) {
   if (error == PMEM2_E_MAP_RANGE) {
     return Status(Code::kCorruption,
@@ -148,7 +155,6 @@ class Pmem2Medium final : public Medium {
     struct stat st {};
     stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
                        S_ISREG(st.st_mode);
-    (void)madvise(base_, bytes_, MADV_HUGEPAGE);  // where a tmpfs is mounted with huge=advise
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
     return Status();
@@ -177,6 +183,20 @@ class Pmem2Medium final : public Medium {
 };
 
 }  // namespace
+
+bool BackWithHugePages(int fd, uint64_t offset, uint64_t n, std::byte* at) {
+  if ((offset | n | reinterpret_cast<uintptr_t>(at)) % kHugePage != 0) return false;
+  const off_t data = lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0 ? errno != ENXIO : static_cast<uint64_t>(data) < offset + n) return false;
+  for (uint64_t done = 0; done < n; done += kHugePage) {
+    // There must be one page that the others are to join.
+    if (madvise(at + done, kFrameSize, MADV_POPULATE_READ) != 0 ||
+        madvise(at + done, kHugePage, MADV_COLLAPSE) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
 
 Status NotAPoolFile(const std::string& path) {
   return Status(Code::kInvalidArgument,
@@ -335,6 +355,8 @@ Status Medium::SealPrivate() {
 }
 
 Status Medium::Reserve(uint64_t offset, uint64_t n) const {
+  if (!read_only_ && IsTmpfs() && BackWithHugePages(fd_, offset, n, base_ + offset))
+    return Status();
   if (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(n)) != 0 &&
       errno != EOPNOTSUPP && errno != ENODEV) {
     return ErrnoStatus(errno, "cannot reserve space of the sparse file", path_);

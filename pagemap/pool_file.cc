@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -51,6 +52,25 @@ Status LockPoolFile(int fd, const std::string& path, bool read_only) {
                 fmt::format("{}: in use by {}; close it there first", path, HolderHint(fd)));
 }
 
+// Returns how many bytes at the file's beginning hold zeros now.
+uint64_t FillWithHugePages(int fd, uint64_t bytes) {
+  // Mapped a part at a time, at an address that is a multiple of the page's size.
+  void* const room =
+      mmap(nullptr, 2 * kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return 0;
+  auto* const place = static_cast<std::byte*>(room) +
+                      (kHugePage - reinterpret_cast<uintptr_t>(room) % kHugePage) % kHugePage;
+  uint64_t at = 0;
+  while (at + kHugePage <= bytes &&
+         mmap(place, kHugePage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+              static_cast<off_t>(at)) != MAP_FAILED &&
+         BackWithHugePages(fd, at, kHugePage, place)) {
+    at += kHugePage;
+  }
+  munmap(room, 2 * kHugePage);
+  return at;
+}
+
 Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
   struct statvfs fs {};
   if (fstatvfs(fd, &fs) == 0 && bytes > fs.f_bavail * fs.f_frsize) {
@@ -59,13 +79,14 @@ Status FillWithZeros(int fd, const std::string& path, uint64_t bytes) {
         fmt::format("{}: needs {} bytes, its file system has {} free; make it smaller, or sparse",
                     path, bytes, fs.f_bavail * fs.f_frsize));
   }
+  struct statfs kind {};
+  const bool in_memory = fstatfs(fd, &kind) == 0 && kind.f_type == TMPFS_MAGIC;
+  uint64_t at = in_memory ? FillWithHugePages(fd, bytes) : 0;
   // On a disk a frame at a time: the page cache keeps what one call writes as one piece, up to
   // MiBs, and a store through the mapping makes all of its piece dirty, to be written by the next
   // sync.
-  struct statfs kind {};
-  const bool in_memory = fstatfs(fd, &kind) == 0 && kind.f_type == TMPFS_MAGIC;
   const std::vector<char> zeros(in_memory ? size_t{4} << 20 : kFrameSize, 0);
-  for (uint64_t at = 0; at < bytes;) {
+  while (at < bytes) {
     const size_t n = std::min<uint64_t>(zeros.size(), bytes - at);
     const ssize_t written = pwrite(fd, zeros.data(), n, static_cast<off_t>(at));
     if (written < 0 && errno == EINTR) continue;

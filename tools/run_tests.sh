@@ -42,13 +42,18 @@ step() {
   else
     printf '%-18s FAILED  %4d s\n' "$name" $((SECONDS - start))
     tail -n 100 "$logs/$name.log"
-    echo "failed $name" >>"$results"
+    # The reason goes into the last lines, too, which may be all that anybody sees.
+    echo "failed $name: $(grep -E 'FAILED:|error:|fatal|Killed|No space' "$logs/$name.log" |
+      head -n 3 | cut -c 1-200 | tr '\n' ' ')" >>"$results"
   fi
   return "$status"
 }
 
 configure_and_build() {
-  cmake --preset "$1" && cmake --build "build/$1" -j "$jobs" -- "${@:2}"
+  cmake --preset "$1" || return
+  cmake --build "build/$1" -j "$jobs" -- "${@:2}" && return
+  echo "Once more, one at a time: it may have been memory that was short."
+  cmake --build "build/$1" -j 1 -- "${@:2}"
 }
 
 # run_ctest PRESET [OPTIONS]: every failing test's output is shown.
