@@ -87,10 +87,7 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   status_ = tree_.PinLeaf(key, seek, &leaf_);
   if (!status_.ok() || leaf_.node.data() == nullptr) return false;
   const NodeView& node = leaf_.node;
-  const bool right = seek == SeekTo::kAt
-                         ? node.Covers(key)
-                         : node.low() < key && (!node.has_high() || key <= node.high());
-  if (!right) {  // or the walk might not come to an end
+  if (!node.IsRightFor(key, seek == SeekTo::kBefore)) {  // or the walk might not come to an end
     status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
     return false;
   }
@@ -125,16 +122,22 @@ void Cursor::Backward(std::string_view bound) {
   }
 }
 
-void Cursor::Seek(std::string_view target) { Forward(std::max(std::string_view(lower_), target)); }
-void Cursor::SeekToFirst() { Forward(lower_); }
+void Cursor::Seek(std::string_view target) {
+  leaf_.place = ParentSlot();
+  Forward(std::max(std::string_view(lower_), target));
+}
+
+void Cursor::SeekToFirst() { Seek(lower_); }
 
 void Cursor::SeekToLast() {
+  leaf_.place = ParentSlot();
   // Above every key there can be.
   const std::string above_all(kKeySizeMax + 1, '\xff');
   Backward(has_upper_ ? upper_ : above_all);
 }
 
 void Cursor::SeekForPrev(std::string_view target) {
+  leaf_.place = ParentSlot();
   // The last key at or before the target is the last one below its successor.
   std::string bound(target);
   bound.push_back('\0');

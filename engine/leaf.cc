@@ -55,50 +55,53 @@ Status Leaf::DamagedBase(size_t i) const {
   return NodeDamage(node_.pfn(), fmt::format("base record {} is damaged", i));
 }
 
-// Reads the logged records; `sorted` has room for kTailSlotsMax.
-Status Leaf::SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const {
+// Reads the logged records, and sorts them.
+Status Leaf::SortLog(size_t tail_count, std::vector<RecordView>* records,
+                     std::vector<SortedLog>* sorted) const {
   assert(tail_count <= kTailSlotsMax);
-  log->resize(tail_count);
+  if (records->size() < tail_count) records->resize(tail_count);
+  sorted->clear();
+  sorted->reserve(tail_count);
   for (size_t i = 0; i < tail_count; i++) {
-    RecordView* const record = &(*log)[i];
-    if (!LoggedRecord(i, record)) return DamagedLog(i);
-    sorted[i] = {KeyHead(record->key), record};
+    RecordView& record = (*records)[i];
+    if (!LoggedRecord(i, &record)) return DamagedLog(i);
+    sorted->push_back({KeyHead(record.key), &record});
   }
-  std::sort(sorted, sorted + tail_count);
+  std::sort(sorted->begin(), sorted->end());
   return Status();
 }
 
-Status Leaf::GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* scratch,
-                       std::vector<RecordView>* records) const {
-  std::array<SortedLog, kTailSlotsMax> sorted;
-  records->clear();
-  if (Status s = SortLog(tail_count, scratch, sorted.data()); !s.ok()) return s;
-  records->reserve(tail_count);
-  for (size_t i = 0; i < tail_count; i++) {
-    const RecordView& record = *sorted[i].record;
-    if (SequenceOf(record.sequence_and_type) > sequence) continue;
-    if (records->empty() || records->back().key != record.key) records->push_back(record);
+Status Leaf::GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* records,
+                       std::vector<SortedLog>* sorted) const {
+  if (Status s = SortLog(tail_count, records, sorted); !s.ok()) return s;
+  if (sequence != ~0ull) {
+    std::erase_if(*sorted, [&](const SortedLog& logged) {
+      return SequenceOf(logged.record->sequence_and_type) > sequence;
+    });
   }
+  const auto same_key = [](const SortedLog& a, const SortedLog& b) {
+    return a.head == b.head && a.record->key == b.record->key;
+  };
+  sorted->erase(std::unique(sorted->begin(), sorted->end(), same_key), sorted->end());
   return Status();
 }
 
 Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) const {
   std::vector<RecordView> log;
-  std::array<SortedLog, kTailSlotsMax> sorted;
-  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
+  std::vector<SortedLog> sorted;
+  if (Status s = SortLog(tail_count, &log, &sorted); !s.ok()) return s;
   records->clear();
   records->reserve(node_.count() + tail_count);
-  size_t logged = 0;
-  const auto take_log = [&] { records->push_back(*sorted[logged++].record); };
+  auto logged = sorted.begin();
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
     if (!ReadBase(i, &base)) return DamagedBase(i);
-    while (logged < tail_count && CompareKeys(sorted[logged].record->key, base.key) <= 0) {
-      take_log();
+    for (; logged != sorted.end() && CompareKeys(logged->record->key, base.key) <= 0; ++logged) {
+      records->push_back(*logged->record);
     }
     records->push_back(base);
   }
-  while (logged < tail_count) take_log();
+  for (; logged != sorted.end(); ++logged) records->push_back(*logged->record);
   return Status();
 }
 
@@ -107,46 +110,30 @@ Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
   // All of the node will be read, in an order that the processor does not guess.
   for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
   std::vector<RecordView> log;
-  std::array<SortedLog, kTailSlotsMax> sorted;
-  if (Status s = SortLog(tail_count, &log, sorted.data()); !s.ok()) return s;
+  std::vector<SortedLog> sorted;
+  if (Status s = GatherLog(tail_count, sequence, &log, &sorted); !s.ok()) return s;
   records->clear();
   records->reserve(node_.count() + tail_count);
-  size_t logged = 0;
-  const auto wanted = [&](const RecordView& record) {
-    return SequenceOf(record.sequence_and_type) <= sequence;
+  const auto take = [&](const RecordView& record) {
+    if (with_deletes || record.type() != RecordType::kDelete) records->push_back(record);
   };
-  // Takes the newest of a logged key that may be seen, if any; true if there is one.
-  const auto take_logged = [&] {
-    const RecordView* newest = nullptr;
-    const SortedLog& first = sorted[logged];
-    do {
-      const RecordView& record = *sorted[logged].record;
-      if (newest == nullptr && wanted(record)) newest = &record;
-      logged++;
-    } while (logged < tail_count && sorted[logged].head == first.head &&
-             sorted[logged].record->key == first.record->key);
-    if (newest == nullptr) return false;
-    if (with_deletes || newest->type() != RecordType::kDelete) records->push_back(*newest);
-    return true;
-  };
+  auto logged = sorted.begin();
   for (size_t i = 0; i < node_.count(); i++) {
     RecordView base;
     if (!ReadBase(i, &base)) return DamagedBase(i);
     const uint64_t head = KeyHead(base.key);
-    bool newer = false;  // of the same key
-    while (!newer && logged < tail_count) {
-      const SortedLog& next = sorted[logged];
-      const int order = next.head < head   ? -1
-                        : next.head > head ? 1
-                                           : next.record->key.compare(base.key);
-      if (order > 0) break;
-      newer = take_logged() && order == 0;
+    int order = 1;  // of the log's next key against this one
+    for (; logged != sorted.end(); ++logged) {
+      order = logged->head < head   ? -1
+              : logged->head > head ? 1
+                                    : logged->record->key.compare(base.key);
+      if (order >= 0) break;
+      take(*logged->record);
     }
-    if (!newer && wanted(base) && (with_deletes || base.type() != RecordType::kDelete)) {
-      records->push_back(base);
-    }
+    const bool newer = logged != sorted.end() && order == 0;
+    if (!newer && SequenceOf(base.sequence_and_type) <= sequence) take(base);
   }
-  while (logged < tail_count) take_logged();
+  for (; logged != sorted.end(); ++logged) take(*logged->record);
   return Status();
 }
 

@@ -69,9 +69,14 @@ class Leaf {
   /// Records are verified.
   Status GatherAll(size_t tail_count, std::vector<RecordView>* records) const;
   /// The newest logged record of every key at or below `sequence`, in key order; deletes, too.
-  /// `scratch` is used on the way.
-  Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* scratch,
-                   std::vector<RecordView>* records) const;
+  /// `sorted` refers to `records`, of which there may be more. Records are verified.
+  Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* records,
+                   std::vector<SortedLog>* sorted) const;
+  /// True if the checksum over the base is right, and so are the records' in it.
+  bool BaseIsWhole() const {
+    return node_.header().checksum ==
+           NodeChecksum(node_.data(), node_.base_end(), map_.hash_seed(), node_.pfn());
+  }
   /// Base record i, verified; false if it is damaged.
   bool ReadBase(size_t i, RecordView* record) const {
     const size_t at = node_.RecordOffset(i);
@@ -126,7 +131,8 @@ class Leaf {
   bool CandidateIsDamaged(const RecordView& record) const {
     return !VerifyRecord(record, SeedAt(record.offset));
   }
-  Status SortLog(size_t tail_count, std::vector<RecordView>* log, SortedLog* sorted) const;
+  Status SortLog(size_t tail_count, std::vector<RecordView>* records,
+                 std::vector<SortedLog>* sorted) const;
   Status DamagedLog(size_t i) const;
   struct Logged {
     RecordView record;

@@ -8,12 +8,15 @@ Status LeafWalk::Load(PageMap& map, const NodeView& node, size_t tail_count, uin
   Clear();
   leaf_.emplace(map, node);
   base_count_ = node.count();
-  return leaf_->GatherLog(tail_count, sequence, &unsorted_, &log_);
+  base_is_whole_ = leaf_->BaseIsWhole();
+  return leaf_->GatherLog(tail_count, sequence, &records_, &log_);
 }
 
 void LeafWalk::Load(std::vector<RecordView> records) {
   Clear();
-  log_ = std::move(records);
+  records_ = std::move(records);
+  log_.reserve(records_.size());
+  for (const RecordView& record : records_) log_.push_back({KeyHead(record.key), &record});
 }
 
 void LeafWalk::Clear() {
@@ -28,9 +31,13 @@ void LeafWalk::Clear() {
 // False, and nowhere to stand, if it is damaged.
 inline bool LeafWalk::ReadBase(size_t i) {
   if (base_read_ == i) return true;
-  base_read_ = i;
-  if (leaf_->ReadBase(i, &base_)) [[likely]]
+  const NodeView& node = leaf_->node();
+  if (base_is_whole_ ? ParseRecord(node.data(), node.RecordOffset(i), node.base_end(), &base_)
+                     : leaf_->ReadBase(i, &base_)) [[likely]] {
+    base_read_ = i;
+    base_head_ = KeyHead(base_.key);
     return true;
+  }
   base_read_ = SIZE_MAX;
   at_ = At::kNowhere;
   status_ = leaf_->DamagedBase(i);
@@ -41,8 +48,11 @@ bool LeafWalk::FindPlace(std::string_view bound) {
   const auto below = [](const RecordView& record, std::string_view key) {
     return CompareKeys(record.key, key) < 0;
   };
-  log_at_ =
-      static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, below) - log_.begin());
+  const auto log_below = [&](const SortedLog& logged, std::string_view key) {
+    return below(*logged.record, key);
+  };
+  log_at_ = static_cast<size_t>(std::lower_bound(log_.begin(), log_.end(), bound, log_below) -
+                                log_.begin());
   base_at_ = 0;
   for (size_t end = base_count_; base_at_ < end;) {
     const size_t middle = (base_at_ + end) / 2;
@@ -64,7 +74,7 @@ void LeafWalk::SettleForward() {
     at_ = At::kNowhere;
     if (!in_base && !in_log) return;
     if (in_base && !ReadBase(base_at_)) return;
-    const int order = !in_base ? 1 : !in_log ? -1 : CompareKeys(base_.key, log_[log_at_].key);
+    const int order = !in_base ? 1 : !in_log ? -1 : CompareBaseWith(log_[log_at_]);
     at_ = order < 0 ? At::kBase : order > 0 ? At::kLog : At::kBoth;
     if (record().type() != RecordType::kDelete) return;
   }
@@ -78,7 +88,7 @@ void LeafWalk::SettleBackward() {
     at_ = At::kNowhere;
     if (!in_base && !in_log) return;
     if (in_base && !ReadBase(base_at_ - 1)) return;
-    const int order = !in_base ? -1 : !in_log ? 1 : CompareKeys(base_.key, log_[log_at_ - 1].key);
+    const int order = !in_base ? -1 : !in_log ? 1 : CompareBaseWith(log_[log_at_ - 1]);
     if (order >= 0) base_at_--;
     if (order <= 0) log_at_--;
     at_ = order > 0 ? At::kBase : order < 0 ? At::kLog : At::kBoth;

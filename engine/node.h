@@ -65,6 +65,11 @@ class NodeView {
   bool has_high() const { return (header().flags & kNodeNoHighFence) == 0; }
   bool Covers(std::string_view key) const { return key >= low() && (!has_high() || key < high()); }
 
+  /// True if the node has the greatest key below `key`, or would, rather than the key itself.
+  bool IsRightFor(std::string_view key, bool before) const {
+    return before ? low() < key && (!has_high() || key <= high()) : Covers(key);
+  }
+
   // Leaves.
   const uint8_t* fingerprints() const {
     return reinterpret_cast<const uint8_t*>(at_ + sizeof(NodeHeader));

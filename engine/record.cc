@@ -13,32 +13,7 @@ uint32_t RecordChecksum(const std::byte* at, size_t key_bytes, size_t value_byte
                     sizeof(RecordHeader) - kChecksumFrom + key_bytes + value_bytes, seed);
 }
 
-inline bool Parse(const std::byte* node, size_t offset, size_t end, RecordView* view) {
-  if (offset % 8 != 0 || offset > end || end - offset < sizeof(RecordHeader)) return false;
-  RecordHeader header;
-  std::memcpy(&header, node + offset, sizeof header);
-  const size_t bytes = RecordBytes(header.key_bytes, header.value_bytes);
-  if (header.key_bytes == 0 || header.key_bytes > kKeySizeMax || bytes > kRecordSizeMax ||
-      bytes > end - offset) {
-    return false;
-  }
-  const RecordType type = TypeOf(header.sequence_and_type);
-  if (type != RecordType::kPut && type != RecordType::kDelete) return false;
-  const char* text = reinterpret_cast<const char*>(node + offset + sizeof header);
-  view->at = node + offset;
-  view->offset = offset;
-  view->bytes = bytes;
-  view->key = {text, header.key_bytes};
-  view->value = {text + header.key_bytes, header.value_bytes};
-  view->sequence_and_type = header.sequence_and_type;
-  return true;
-}
-
 }  // namespace
-
-bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view) {
-  return Parse(node, offset, end, view);
-}
 
 bool VerifyRecord(const RecordView& view, uint64_t seed) {
   uint32_t stored = 0;
@@ -47,7 +22,7 @@ bool VerifyRecord(const RecordView& view, uint64_t seed) {
 }
 
 bool ReadRecord(const std::byte* node, size_t offset, size_t end, uint64_t seed, RecordView* view) {
-  if (!Parse(node, offset, end, view)) return false;
+  if (!ParseRecord(node, offset, end, view)) return false;
   const size_t bytes = sizeof(RecordHeader) - kChecksumFrom + view->key.size() + view->value.size();
   view->hash = Hash64(view->at + kChecksumFrom, bytes);
   uint32_t stored = 0;

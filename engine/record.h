@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "engine/record_format.h"
@@ -40,7 +41,26 @@ constexpr uint64_t RecordSeed(uint64_t hash_seed, uint64_t node_number, size_t o
 
 /// Reads the record at byte `offset` of a node of `end` bytes. False if it is not one: out of
 /// bounds, impossible lengths or type. The checksum is not looked at.
-bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view);
+inline bool ParseRecord(const std::byte* node, size_t offset, size_t end, RecordView* view) {
+  if (offset % 8 != 0 || offset > end || end - offset < sizeof(RecordHeader)) return false;
+  RecordHeader header;
+  std::memcpy(&header, node + offset, sizeof header);
+  const size_t bytes = RecordBytes(header.key_bytes, header.value_bytes);
+  if (header.key_bytes == 0 || header.key_bytes > kKeySizeMax || bytes > kRecordSizeMax ||
+      bytes > end - offset) {
+    return false;
+  }
+  const RecordType type = TypeOf(header.sequence_and_type);
+  if (type != RecordType::kPut && type != RecordType::kDelete) return false;
+  const char* text = reinterpret_cast<const char*>(node + offset + sizeof header);
+  view->at = node + offset;
+  view->offset = offset;
+  view->bytes = bytes;
+  view->key = {text, header.key_bytes};
+  view->value = {text + header.key_bytes, header.value_bytes};
+  view->sequence_and_type = header.sequence_and_type;
+  return true;
+}
 
 /// True if the checksum is right.
 bool VerifyRecord(const RecordView& view, uint64_t seed);

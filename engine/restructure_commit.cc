@@ -56,6 +56,9 @@ Status Restructure::Commit() {
   CRASH_POINT("smo.10");
   committed_ = true;
   for (const NodeView& node : old_) map_.memmap().At(node.pfn()).Set(Descriptor::kObsolete);
+  for (const auto& fresh : fresh_) {
+    map_.memmap().At(fresh->node.pfn()).Set(Descriptor::kReachable);
+  }
   for (const Counter counter : counted_) map_.counters().Add(counter);
   return Status();
 }

@@ -83,7 +83,7 @@ Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
                       fmt::format("frame table does not give this node to object {}", object_id_));
   }
   if (Status s = VerifyNode(node, map_.hash_seed(), object_id_); !s.ok()) return s;
-  descriptor.Set(Descriptor::kVerified);
+  descriptor.Set(Descriptor::kVerified | Descriptor::kReachable);
   return Status();
 }
 
@@ -127,20 +127,18 @@ inline bool Tree::VisitKnown(uint64_t word, unsigned level, NodeView* node) cons
 }
 
 Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node,
-                     Pfn* beside) {
+                     ParentSlot* place) {
   assert(InRcuReadSection());
   const uint64_t root = root_word();
   *node = NodeView();
+  if (place != nullptr) *place = ParentSlot();
   if (root == 0) return Status();
   if (Status s = Visit(root, -1, node); !s.ok()) return s;
   while (node->level() > stop) {
     const size_t i = seek == SeekTo::kAt ? node->ChildIndex(key) : node->ChildIndexBefore(key);
     const uint64_t word = node->ChildWord(i);
     const unsigned level = node->level() - 1;
-    if (beside != nullptr) {
-      const size_t k = seek == SeekTo::kAt ? i + 1 : i - 1;  // wraps to what is not below count()
-      *beside = k < node->count() ? ChildPfn(node->ChildWord(k)) : 0;
-    }
+    if (place != nullptr) *place = {*node, node->number(), i};
     if (VisitKnown(word, level, node)) [[likely]]
       continue;
     if (Status s = Visit(word, static_cast<int>(level), node); !s.ok()) return s;
@@ -148,6 +146,23 @@ Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView*
   if (node->level() < stop) *node = NodeView();
   SEQUENCE_POINT("descend.1");
   return Status();
+}
+
+// To the leaf beside the one at *place, if it is still there and the key's. The parent may have
+// been replaced since, and its frame be another node's.
+bool Tree::StepBeside(std::string_view key, SeekTo seek, ParentSlot* place, NodeView* leaf) const {
+  assert(InRcuReadSection());
+  const NodeView& parent = place->parent;
+  if (parent.data() == nullptr) return false;
+  SEQUENCE_POINT("scan.step");
+  // Reachable at this moment: whole, and it stays while this read section lasts.
+  constexpr uint32_t kReachable = Descriptor::kReachable | Descriptor::kVerified;
+  const uint32_t flags = map_.memmap().At(parent.pfn()).flags.load(std::memory_order_acquire);
+  if ((flags & (kReachable | Descriptor::kObsolete)) != kReachable) return false;
+  if (parent.number() != place->number) return false;
+  place->slot = place->Beside(seek);
+  return place->slot < parent.count() && VisitKnown(parent.ChildWord(place->slot), 0, leaf) &&
+         leaf->IsRightFor(key, seek == SeekTo::kBefore);
 }
 
 bool Tree::IsLive(const NodeView& node, unsigned level) const {

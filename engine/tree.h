@@ -34,12 +34,23 @@ namespace tuff {
 /// largest keys below it.
 enum class SeekTo : uint8_t { kAt, kBefore };
 
+/// Where a descent has come to a node: child `slot` of `parent`. Empty: it is the root.
+struct ParentSlot {
+  NodeView parent;
+  uint64_t number = 0;  // the parent's
+  size_t slot = 0;
+
+  /// The slot of the node that comes next in this direction; out of bounds if there is none.
+  size_t Beside(SeekTo seek) const { return seek == SeekTo::kAt ? slot + 1 : slot - 1; }
+};
+
 /// A leaf at one moment, pinned: its bytes stay until Release. Not pinned if `node` is empty.
 struct LeafSnapshot {
   NodeView node;
   size_t tail_count = 0;
   size_t lines = 0;  // cache lines with records, about
   Pfn beside = 0;    // a hint: the frame of the leaf that comes next in the direction of the seek
+  ParentSlot place;  // neither pinned nor latched: to be looked at again
 };
 
 /// A put's record as a reader found it: in a leaf, or kept for a snapshot.
@@ -96,7 +107,8 @@ class Tree {
   static constexpr size_t kInterleaved = 16;  // look-ups whose waits for memory overlap
 
   /// Pins the leaf that a descent to `key` ends in, with a built tail index. An empty tree gives
-  /// an empty snapshot.
+  /// an empty snapshot. If `*snapshot` still holds the place of the leaf in front, that leaf's
+  /// parent is asked first.
   Status PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot);
 
   PageMap& map() { return map_; }
@@ -153,10 +165,8 @@ class Tree {
   Status Visit(uint64_t word, int level, NodeView* node);
   /// From the root down to level `stop`. `*node` stays empty for an empty tree.
   /// REQUIRES: inside a read section. Errors: Corruption.
-  /// `*beside`: the frame of the next node on that level (of the one before, with kBefore), if it
-  /// has the same parent; a hint.
   Status Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView* node,
-                 Pfn* beside = nullptr);
+                 ParentSlot* place = nullptr);
   /// Has a node's descriptor and first lines fetched.
   void PrefetchNode(Pfn pfn, size_t lines) const;
   /// True if `node`, whose latch the caller holds, is in use by this tree at `level`.
@@ -165,6 +175,7 @@ class Tree {
  private:
   friend class Restructure;
 
+  bool StepBeside(std::string_view key, SeekTo seek, ParentSlot* place, NodeView* leaf) const;
   bool VisitKnown(uint64_t word, unsigned level, NodeView* node) const;
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
   Status CheckGate() const;

@@ -181,14 +181,17 @@ void Tree::MultiGet(std::span<const std::string_view> keys, uint64_t sequence, s
 Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) {
   map_.domain().AdmitThread();
   const Pfn fetched = snapshot->beside;
+  ParentSlot place = snapshot->place;
   *snapshot = LeafSnapshot();
   for (;;) {
     NodeView node;
     {
       RcuReadSection section;
       if (gate_.load(std::memory_order_acquire) == Gate::kDropped) return CheckGate();
-      if (Status s = Descend(key, seek, 0, &node, &snapshot->beside); !s.ok()) return s;
-      if (node.data() == nullptr) return Status();
+      if (!StepBeside(key, seek, &place, &node)) {
+        if (Status s = Descend(key, seek, 0, &node, &place); !s.ok()) return s;
+        if (node.data() == nullptr) return Status();
+      }
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) {
         // Much of it will be read.
@@ -196,11 +199,16 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
         if (node.pfn() != fetched) PrefetchNode(node.pfn(), snapshot->lines);
         map_.limbo().Pin(node.pfn());
         pins_.fetch_add(1, std::memory_order_relaxed);
+        if (place.parent.data() != nullptr && place.Beside(seek) < place.parent.count()) {
+          snapshot->beside = ChildPfn(place.parent.ChildWord(place.Beside(seek)));
+        }
+        snapshot->place = place;
         snapshot->node = node;
         snapshot->tail_count = leaf.tail_count();
         return Status();
       }
     }
+    place = ParentSlot();
     if (Status s = BuildTail(node); !s.ok()) return s;
   }
 }

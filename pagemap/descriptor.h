@@ -23,12 +23,13 @@ struct Descriptor {
   static constexpr uint16_t kTailInGroup = 0x8000;
 
   // Bits of `flags`.
-  static constexpr uint32_t kHead = 1;       // first frame of a run in use
-  static constexpr uint32_t kVerified = 2;   // the node's header and base have been checked
-  static constexpr uint32_t kTailBuilt = 4;  // tail_* below are true of the leaf's log
-  static constexpr uint32_t kTornTail = 8;   // the log ends in a torn record, to be cut off
-  static constexpr uint32_t kObsolete = 16;  // replaced: in limbo or free, no longer reachable
-  static constexpr uint32_t kOnceMore = 32;  // in limbo, but pinned: to be looked at at unpin
+  static constexpr uint32_t kHead = 1;        // first frame of a run in use
+  static constexpr uint32_t kVerified = 2;    // the node's header and base have been checked
+  static constexpr uint32_t kTailBuilt = 4;   // tail_* below are true of the leaf's log
+  static constexpr uint32_t kTornTail = 8;    // the log ends in a torn record, to be cut off
+  static constexpr uint32_t kObsolete = 16;   // replaced: in limbo or free, no longer reachable
+  static constexpr uint32_t kOnceMore = 32;   // in limbo, but pinned: to be looked at at unpin
+  static constexpr uint32_t kReachable = 64;  // a tree leads to it, or has done (kObsolete)
 
   /// The mount that initialised it; stored last, with release.
   std::atomic<uint64_t> generation;
