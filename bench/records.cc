@@ -31,7 +31,8 @@ uint64_t Records::LogicalBytes(uint64_t first, uint64_t end) const {
 
 Zipfian::Zipfian(uint64_t n) : n_(n) {
   for (uint64_t i = 1; i <= n; i++) zeta_ += 1 / std::pow(static_cast<double>(i), kTheta);
-  const double zeta_of_two = 1 + std::pow(0.5, kTheta);
+  second_ = std::pow(0.5, kTheta);
+  const double zeta_of_two = 1 + second_;
   alpha_ = 1 / (1 - kTheta);
   eta_ = (1 - std::pow(2.0 / static_cast<double>(n), 1 - kTheta)) / (1 - zeta_of_two / zeta_);
 }
@@ -40,7 +41,7 @@ uint64_t Zipfian::Rank(Random& random) const {
   const double u = random.Unit();
   const double uz = u * zeta_;
   if (uz < 1) return 0;
-  if (uz < 1 + std::pow(0.5, kTheta)) return 1;
+  if (uz < 1 + second_) return 1;
   const double rank = static_cast<double>(n_) * std::pow(eta_ * u - eta_ + 1, alpha_);
   return std::min(n_ - 1, static_cast<uint64_t>(rank));
 }

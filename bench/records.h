@@ -99,6 +99,7 @@ class Zipfian {
  private:
   const uint64_t n_;
   double zeta_ = 0;
+  double second_ = 0;  // weight of rank 1, that of rank 0 being 1
   double alpha_ = 0;
   double eta_ = 0;
 };

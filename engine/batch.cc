@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "engine/restructure.h"
-#include "engine/store_impl.h"
 
 namespace tuff {
 
@@ -27,11 +26,8 @@ Status BatchWriter::Write(std::vector<BatchOp> ops) {
     if (s.code() == Code::kNoSpace && MayReclaim(map_, shrinking, tries)) continue;
     if (s.ok()) {
       Count();
-      (void)NoThrow([&] {  // optional: the batch has happened
-        ShrinkAfterDeletes(&lane);
-        CompactDense(&lane);
-        return Status();
-      });
+      ShrinkAfterDeletes(&lane);
+      CompactDense(&lane);
     }
     if (s.code() == Code::kConflict) map_.counters().Add(Counter::kConflicts);
     return s;

@@ -7,7 +7,7 @@
 
 #include "engine/batch.h"
 #include "engine/cursor.h"
-#include "engine/store_impl.h"
+#include "engine/no_throw.h"
 
 namespace tuff {
 namespace {

@@ -1,6 +1,7 @@
 #include "engine/node_writer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "pagemap/descriptor.h"
@@ -161,21 +162,6 @@ void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntr
 
 namespace {
 
-// Where the rests of an inner node's separators end.
-size_t TextEnd(const NodeView& node) {
-  size_t end = node.fences_offset() + node.header().low_bytes + node.header().high_bytes;
-  for (size_t i = 0; i < node.separators(); i++) {
-    const InnerSlot slot = node.Slot(i);
-    if (slot.bytes > 8) end = std::max(end, size_t{slot.offset} + slot.bytes - 8);
-  }
-  return end;
-}
-
-size_t RestBytes(const NodeView& node, std::string_view separator) {
-  const size_t tail = separator.size() - node.header().prefix_bytes;
-  return tail > 8 ? tail - 8 : 0;
-}
-
 // Copies n elements of `size` bytes with room for a new one at `at`; returns where that is.
 std::byte* CopyAround(std::byte* to, const std::byte* from, size_t n, size_t at, size_t size) {
   std::memcpy(to, from, at * size);
@@ -185,47 +171,62 @@ std::byte* CopyAround(std::byte* to, const std::byte* from, size_t n, size_t at,
 
 }  // namespace
 
-size_t SplicedInnerBytes(const NodeView& old, std::string_view separator) {
-  const size_t separators = old.separators() + 1;
-  const size_t text = TextEnd(old) - old.fences_offset() + RestBytes(old, separator);
-  return sizeof(NodeHeader) + 8 * separators + Pad8(sizeof(InnerSlot) * separators) + Pad8(text) +
-         8 * (separators + 1);
+InnerSplice::InnerSplice(const NodeView& old, size_t at, std::string_view separator)
+    : old_(old), at_(at) {
+  if (!separator.starts_with(old.prefix())) return;
+  tail_ = separator.substr(old.prefix().size());
+  const size_t text = old.fences_offset();
+  size_t end = text + old.header().low_bytes + old.header().high_bytes;
+  for (size_t i = 0; i < old.separators(); i++) {
+    const InnerSlot slot = old.Slot(i);
+    if (slot.offset < text) return;
+    end = std::max(end, slot.offset + size_t{slot.bytes > 8 ? slot.bytes - 8u : 0});
+  }
+  text_bytes_ = end - text;
+  possible_ = true;
 }
 
-void SpliceInner(std::byte* to, const NodeIdentity& id, const NodeView& old, size_t at,
-                 uint64_t left, const ChildEntry& right, uint64_t hash_seed) {
-  const size_t n = old.separators();
+size_t InnerSplice::bytes() const {
+  const size_t separators = old_.separators() + 1;
+  const size_t rest = tail_.size() > 8 ? tail_.size() - 8 : 0;
+  return sizeof(NodeHeader) + 8 * separators + Pad8(sizeof(InnerSlot) * separators) +
+         Pad8(text_bytes_ + rest) + 8 * (separators + 1);
+}
+
+void InnerSplice::Write(std::byte* to, const NodeIdentity& id, uint64_t left, uint64_t right,
+                        uint64_t hash_seed) const {
+  assert(possible_ && bytes() <= kFrameSize << id.order);
+  const size_t n = old_.separators();
   NodeHeader header = MakeHeader(id, n + 2);
-  header.prefix_bytes = old.header().prefix_bytes;
-  const std::string_view tail = right.low.substr(header.prefix_bytes);
+  header.prefix_bytes = old_.header().prefix_bytes;
   std::byte* const heads = to + sizeof header;
   std::byte* const slots = heads + 8 * (n + 1);
   const size_t slots_end = static_cast<size_t>(slots - to) + sizeof(InnerSlot) * (n + 1);
   const size_t text = Pad8(slots_end);
-  const size_t old_text_bytes = TextEnd(old) - old.fences_offset();
   std::memset(to + slots_end, 0, text - slots_end);
-  size_t end = text + old_text_bytes;
-  const InnerSlot slot{static_cast<uint16_t>(end), static_cast<uint16_t>(tail.size())};
+  size_t end = text + text_bytes_;
+  const InnerSlot slot{static_cast<uint16_t>(end), static_cast<uint16_t>(tail_.size())};
 
-  const uint64_t head = KeyHead(tail);
-  std::memcpy(CopyAround(heads, old.data() + sizeof header, n, at, 8), &head, 8);
-  const std::byte* const old_slots = old.data() + old.inner_slots_offset();
-  std::memcpy(CopyAround(slots, old_slots, n, at, sizeof slot), &slot, sizeof slot);
-  const auto moved_by = static_cast<uint16_t>(text - old.fences_offset());
+  const uint64_t head = KeyHead(tail_);
+  std::memcpy(CopyAround(heads, old_.data() + sizeof header, n, at_, 8), &head, 8);
+  const std::byte* const old_slots = old_.data() + old_.inner_slots_offset();
+  std::memcpy(CopyAround(slots, old_slots, n, at_, sizeof slot), &slot, sizeof slot);
+  const size_t moved_by = text - old_.fences_offset();
   for (size_t i = 0; i <= n; i++) {
+    if (i == at_) continue;
     InnerSlot moved;
     std::memcpy(&moved, slots + sizeof moved * i, sizeof moved);
-    if (i != at) moved.offset = static_cast<uint16_t>(moved.offset + moved_by);
+    moved.offset = static_cast<uint16_t>(moved.offset + moved_by);
     std::memcpy(slots + sizeof moved * i, &moved, sizeof moved);
   }
-  std::memcpy(to + text, old.data() + old.fences_offset(), old_text_bytes);
-  if (tail.size() > 8) PutText(to, &end, tail.substr(8));
+  std::memcpy(to + text, old_.data() + old_.fences_offset(), text_bytes_);
+  if (tail_.size() > 8) PutText(to, &end, tail_.substr(8));
   const size_t words = Pad8(end);
   std::memset(to + end, 0, words - end);
   std::byte* const place =
-      CopyAround(to + words, old.data() + old.base_end(), n + 1, at, sizeof left);
+      CopyAround(to + words, old_.data() + old_.base_end(), n + 1, at_, sizeof left);
   std::memcpy(place, &left, sizeof left);
-  std::memcpy(place + sizeof left, &right.word, sizeof right.word);
+  std::memcpy(place + sizeof left, &right, sizeof right);
   const size_t all = words + 8 * (n + 2);
   std::memset(to + all, 0, (kFrameSize << id.order) - all);
   Seal(to, &header, words, id.pfn, hash_seed);

@@ -52,12 +52,31 @@ size_t InnerBytes(std::span<const ChildEntry> children, std::string_view low,
 void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntry> children,
                 uint64_t hash_seed);
 
-/// Bytes of the inner node that SpliceInner makes.
-size_t SplicedInnerBytes(const NodeView& old, std::string_view separator);
-/// Writes what WriteInner would if child `at` of `old` had been split into `left` and `right`: most
-/// of the old node's bytes are copied as they are. REQUIRES: `id` has the old node's range.
-void SpliceInner(std::byte* to, const NodeIdentity& id, const NodeView& old, size_t at,
-                 uint64_t left, const ChildEntry& right, uint64_t hash_seed);
+/// An inner node in which one child has been split, made by copying most of the old node's bytes as
+/// they are: what WriteInner would make, without decoding every separator. The old node and the
+/// separator must outlive it.
+class InnerSplice {
+ public:
+  /// Child `at` of `old` is to become two; `separator` is the low fence of the second.
+  InnerSplice(const NodeView& old, size_t at, std::string_view separator);
+
+  /// False if the old node's bytes lie as no writer of ours lays them, though no check of
+  /// VerifyNode minds: then they must not be taken as they are.
+  bool possible() const { return possible_; }
+  /// Bytes of the new node. REQUIRES: possible().
+  size_t bytes() const;
+  /// Writes it into `to` (kFrameSize << order bytes). REQUIRES: possible(); `id` has the old node's
+  /// range, and an order that holds bytes().
+  void Write(std::byte* to, const NodeIdentity& id, uint64_t left, uint64_t right,
+             uint64_t hash_seed) const;
+
+ private:
+  const NodeView old_;
+  const size_t at_;
+  std::string_view tail_;  // of the separator, behind the prefix
+  size_t text_bytes_ = 0;  // fences and separators' rests of the old node
+  bool possible_ = false;
+};
 
 /// How a set of sorted records or children is laid into one node or two.
 struct NodePlan {

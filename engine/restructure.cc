@@ -150,16 +150,16 @@ Status Restructure::MakeRoot() {
   return Finish([] {});
 }
 
-Status Restructure::Rewrite(const NodeView& leaf, const PendingRecord& pending) {
-  return RewriteOrUndo(leaf, pending, Merging::kMay);
+Status Restructure::Rewrite(const NodeView& leaf, const PendingRecord& pending, NewRecord* record) {
+  return RewriteOrUndo(leaf, pending, Merging::kMay, record);
 }
 
 Status Restructure::Merge(const NodeView& leaf, const PendingRecord& pending) {
-  return RewriteOrUndo(leaf, pending, Merging::kMust);
+  return RewriteOrUndo(leaf, pending, Merging::kMust, nullptr);
 }
 
 Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending,
-                                  Merging merging) {
+                                  Merging merging, NewRecord* record) {
   __builtin_prefetch(map_.base() + OwnerWordOffset(leaf.pfn()), 1);
   old_.push_back(leaf);
   bool merge_failed = false;
@@ -170,9 +170,28 @@ Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pen
     Undo(1);
     s = RewriteLeaf(leaf, pending, Merging::kNever, &merge_failed);
   }
+  if (s.ok() && record != nullptr) s = AddRecord(record);
   if (s.ok()) s = Commit();
   if (!s.ok()) Undo(0);
   return s;
+}
+
+// Makes a record the first of a new leaf's log, which has room for it.
+Status Restructure::AddRecord(NewRecord* record) {
+  for (const auto& fresh : fresh_) {
+    const NodeView node(fresh->bytes.get(), fresh->node.pfn());
+    if (!node.is_leaf() || !node.Covers(record->key)) continue;
+    const uint64_t number = map_.NextNumber();
+    if (number == 0) return map_.domain().CheckWritable();
+    record->leaf = fresh->node;
+    record->offset = node.base_end();
+    assert(record->offset + RecordBytes(record->key.size(), record->value.size()) <= node.bytes());
+    EncodeRecord(fresh->bytes.get() + record->offset, record->key, record->value,
+                 PackSequence(number, record->type),
+                 RecordSeed(map_.hash_seed(), node.number(), record->offset));
+    return Status();
+  }
+  return NodeDamage(old_[0].pfn(), "the leaf's range does not hold the key");
 }
 
 // What a new leaf will hold; and snapshots are given what it will not.
@@ -385,8 +404,8 @@ void Restructure::AppendChildren(const NodeView& node, std::vector<ChildEntry>* 
 }
 
 // One child has been split and the parent has room: the most frequent case by far.
-Status Restructure::SpliceParent(const NodeView& parent, const Level& level, unsigned order,
-                                 Level* next) {
+Status Restructure::SpliceParent(const NodeView& parent, const InnerSplice& splice,
+                                 const Level& level, unsigned order, Level* next) {
   NodeIdentity id;
   id.level = level.level + 1;
   id.order = order;
@@ -394,8 +413,7 @@ Status Restructure::SpliceParent(const NodeView& parent, const Level& level, uns
   id.high = HighOf(parent);
   NewNode* node = nullptr;
   if (Status s = AddNode(&id, &node); !s.ok()) return s;
-  SpliceInner(node->bytes.get(), id, parent, parent.ChildIndex(level.old[0].low()),
-              level.fresh[0].word, level.fresh[1], map_.hash_seed());
+  splice.Write(node->bytes.get(), id, level.fresh[0].word, level.fresh[1].word, map_.hash_seed());
   Seal(*node, 0);
   next->level = id.level;
   next->old = {parent};
@@ -405,13 +423,19 @@ Status Restructure::SpliceParent(const NodeView& parent, const Level& level, uns
 
 Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                                     bool* merge_failed, Level* next) {
+  const size_t at = parent.ChildIndex(level.old[0].low());
   if (level.old.size() == 1 && level.fresh.size() == 2) {
-    const size_t bytes = SplicedInnerBytes(parent, level.fresh[1].low);
-    if (const auto order = InnerOrderFor(bytes, parent.count() + 1)) {
-      return SpliceParent(parent, level, *order, next);
+    const std::string_view separator = level.fresh[1].low;
+    if (!parent.Covers(separator) || separator == parent.low() ||
+        parent.ChildIndex(separator) != at || parent.ChildIndexBefore(separator) != at) {
+      return NodeDamage(level.old[0].pfn(), "the tree leads to a node of another range");
     }
+    const InnerSplice splice(parent, at, separator);
+    const auto order = splice.possible() ? InnerOrderFor(splice.bytes(), parent.count() + 1)
+                                         : std::optional<unsigned>();
+    if (order) return SpliceParent(parent, splice, level, *order, next);
   }
-  const auto first = static_cast<ptrdiff_t>(parent.ChildIndex(level.old[0].low()));
+  const auto first = static_cast<ptrdiff_t>(at);
   std::vector<ChildEntry> children;
   AppendChildren(parent, &children);
   if (level.old.size() == 2 &&

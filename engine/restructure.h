@@ -41,7 +41,16 @@ class Restructure {
   /// Rewrites `leaf` so that `pending` has room. REQUIRES: its latch is held; it is handed over.
   /// When OK the change is committed (F2) and its leaves are still latched: append, then Finish.
   /// On error nothing has changed and all latches are released. NoSpace may be temporary.
-  Status Rewrite(const NodeView& leaf, const PendingRecord& pending);
+  /// `record`, if given, is `pending` itself: it becomes part of the new leaf of its key, and so
+  /// durable with it; to be shown by Finish.
+  struct NewRecord {
+    std::string_view key;
+    std::string_view value;
+    RecordType type;
+    NodeView leaf = {};  // set by Rewrite
+    size_t offset = 0;   // the same: where it lies in there
+  };
+  Status Rewrite(const NodeView& leaf, const PendingRecord& pending, NewRecord* record = nullptr);
 
   /// The same, but only if `leaf` can be merged with a neighbour; else Busy and nothing changed.
   Status Merge(const NodeView& leaf, const PendingRecord& pending);
@@ -77,7 +86,9 @@ class Restructure {
   };
   enum class Merging : uint8_t { kNever, kMay, kMust };
 
-  Status RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending, Merging merging);
+  Status RewriteOrUndo(const NodeView& leaf, const PendingRecord& pending, Merging merging,
+                       NewRecord* record);
+  Status AddRecord(NewRecord* record);
   Status RewriteLeaf(const NodeView& leaf, const PendingRecord& pending, Merging merging,
                      bool* merge_failed);
   Status GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* records);
@@ -85,7 +96,8 @@ class Restructure {
   Status ReplaceRoot(const Level& level);
   Status ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                          bool* merge_failed, Level* next);
-  Status SpliceParent(const NodeView& parent, const Level& level, unsigned order, Level* next);
+  Status SpliceParent(const NodeView& parent, const InnerSplice& splice, const Level& level,
+                      unsigned order, Level* next);
   bool LatchNeighbour(const NodeView& node, bool right, NodeView* neighbour);
   /// The latched parent of level.old[0]; empty if that is the root: then the anchor is latched.
   Status LatchParent(const Level& level, NodeView* parent);

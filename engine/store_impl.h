@@ -3,25 +3,15 @@
 
 #include <atomic>
 #include <mutex>
-#include <new>
 #include <string>
 
 #include "engine/graveyard.h"
+#include "engine/no_throw.h"
 #include "engine/tree.h"
 #include "engine/versions.h"
 #include "tuff/store.h"
 
 namespace tuff {
-
-/// Calls fn, which returns a Status; memory that runs out becomes one, too (invariant I9).
-template <typename Fn>
-Status NoThrow(const Fn& fn) {
-  try {
-    return fn();
-  } catch (const std::bad_alloc&) {
-    return Status(Code::kNoMemory, "out of memory");
-  }
-}
 
 class Store::Impl {
  public:

@@ -138,7 +138,7 @@ Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView*
     const size_t i = seek == SeekTo::kAt ? node->ChildIndex(key) : node->ChildIndexBefore(key);
     const uint64_t word = node->ChildWord(i);
     const unsigned level = node->level() - 1;
-    if (place != nullptr) *place = {*node, node->number(), i};
+    if (place != nullptr) *place = {*node, node->number(), i, root};
     if (VisitKnown(word, level, node)) [[likely]]
       continue;
     if (Status s = Visit(word, static_cast<int>(level), node); !s.ok()) return s;
@@ -153,7 +153,8 @@ Status Tree::Descend(std::string_view key, SeekTo seek, unsigned stop, NodeView*
 bool Tree::StepBeside(std::string_view key, SeekTo seek, ParentSlot* place, NodeView* leaf) const {
   assert(InRcuReadSection());
   const NodeView& parent = place->parent;
-  if (parent.data() == nullptr) return false;
+  // Another root may mean another tree: a bulk load's.
+  if (parent.data() == nullptr || root_word() != place->root) return false;
   SEQUENCE_POINT("scan.step");
   // Reachable at this moment: whole, and it stays while this read section lasts.
   constexpr uint32_t kReachable = Descriptor::kReachable | Descriptor::kVerified;
@@ -319,24 +320,10 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
   if (!lane->TryTake()) return NeedsLane();
   Restructure change(*this, lane->Take());
   hold.HandOver();
-  if (Status s = change.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
-  // The record goes into the new leaf, and shares the fence that retires the lane.
-  Leaf fresh(map_, change.LeafFor(key));
   const Versions::InFlight in_flight(versions_);
-  const uint64_t number = map_.NextNumber();
-  if (number == 0) {
-    (void)change.Finish([] {});
-    return map_.domain().CheckWritable();
-  }
-  const size_t offset = fresh.tail_end();
-  std::byte* const scratch = RecordScratch();
-  EncodeRecord(scratch, key, value, PackSequence(number, type),
-               RecordSeed(map_.hash_seed(), fresh.node().number(), offset));
-  const uint64_t place = OffsetOf(fresh.node().pfn()) + offset;
-  CRASH_POINT("put.6");
-  change.window().Store(place, scratch, bytes);
-  TUFF_FLUSH("put.7", change.window(), place, bytes);
-  return change.Finish([&] { fresh.Publish(key, offset, bytes); });
+  Restructure::NewRecord record{key, value, type};
+  if (Status s = change.Rewrite(node, {key, bytes, is_delete}, &record); !s.ok()) return s;
+  return change.Finish([&] { Leaf(map_, record.leaf).Publish(key, record.offset, bytes); });
 }
 
 Status Tree::WriteTogether(std::string_view key, std::string_view value, RecordType type,

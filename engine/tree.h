@@ -39,6 +39,7 @@ struct ParentSlot {
   NodeView parent;
   uint64_t number = 0;  // the parent's
   size_t slot = 0;
+  uint64_t root = 0;  // the tree's root word
 
   /// The slot of the node that comes next in this direction; out of bounds if there is none.
   size_t Beside(SeekTo seek) const { return seek == SeekTo::kAt ? slot + 1 : slot - 1; }
@@ -199,7 +200,7 @@ class Tree {
                           const RunChange& change);
   Status AppendWithRun(const NodeView& leaf, std::string_view key, std::string_view value,
                        unsigned lane, const RunChange& with);
-  void MergeIfThin(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
+  Status MergeIfThin(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
   void ShrinkLatched(const NodeView& leaf, std::string_view key, LaneHold* lane, LatchHold* hold);
   Result<bool> FindIn(const Leaf& leaf, std::string_view key, uint64_t sequence,
                       RecordView* record) const;

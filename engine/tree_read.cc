@@ -195,7 +195,8 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) {
         // Much of it will be read.
-        snapshot->lines = leaf.tail_end_hint() / 64 + 3;
+        constexpr size_t kLinesMax = kFrameSize / 64;  // more would drive out what is needed first
+        snapshot->lines = std::min(leaf.tail_end_hint() / 64 + 3, kLinesMax);
         if (node.pfn() != fetched) PrefetchNode(node.pfn(), snapshot->lines);
         map_.limbo().Pin(node.pfn());
         pins_.fetch_add(1, std::memory_order_relaxed);

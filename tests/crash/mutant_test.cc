@@ -23,7 +23,6 @@ const Mutant kMutants[] = {
     {"group.10", {"put_long"}, Granularity::kPage},
     {"put.4", {"put"}},
     {"group.8", {"delete"}, Granularity::kPage},
-    {"put.7", {"consolidate"}},
     {"smo.1", {"split"}},
     {"smo.1", {"split"}, Granularity::kPage},
     {"smo.4", {"split"}},

@@ -11,16 +11,6 @@ namespace tuff::test {
 namespace {
 
 std::string Key(int i) { return fmt::format("key{:06}", i); }
-using Contents = std::map<std::string, std::string>;
-
-Contents Read(Store& store) {
-  Contents found;
-  auto it = store.NewIterator();
-  for (it->SeekToFirst(); it->Valid(); it->Next()) found.emplace(it->key(), it->value());
-  EXPECT_OK(it->status());
-  return found;
-}
-
 class BatchTest : public testing::Test {
  protected:
   Pool& pool() { return fixture_.pool(); }

@@ -211,5 +211,39 @@ TEST(CursorTest, WritesBesideAWalk) {
   EXPECT_EQ(seen, kN);
 }
 
+// The walk finds its next leaf by the parent it came from. Here that is replaced all the time, by
+// splits some leaves ahead, and its frame is soon another node's.
+class WalkBesideSplits : public testing::TestWithParam<bool> {};
+
+TEST_P(WalkBesideSplits, SeesWhatWasThereWhenItBegan) {
+  const bool forward = GetParam();
+  constexpr int kN = 6000;
+  constexpr int kAhead = 200;  // a leaf has some 30
+  PoolFixture fixture;
+  for (int i = 0; i < kN; i++) ASSERT_OK(fixture.store().Put(Number(i), std::string(60, 'v')));
+  const uint64_t splits = fixture.pool().GetStatistics().splits;
+  int seen = 0;
+  const auto it = fixture.store().NewIterator();
+  for (forward ? it->SeekToFirst() : it->SeekToLast(); it->Valid();
+       forward ? it->Next() : it->Prev()) {
+    const int i = forward ? seen : kN - 1 - seen;
+    ASSERT_EQ(it->key(), Number(i));
+    seen++;
+    const int there = forward ? i + kAhead : i - kAhead;
+    if (i % 5 != 0 || there < 0 || there >= kN) continue;
+    for (const char* more : {"-a", "-b", "-c", "-d"}) {
+      ASSERT_OK(fixture.store().Put(Number(there) + more, std::string(100, 'w')));
+    }
+    fixture.map().limbo().Reclaim();
+  }
+  EXPECT_OK(it->status());
+  EXPECT_EQ(seen, kN);
+  EXPECT_GT(fixture.pool().GetStatistics().splits, splits + 100);
+  EXPECT_GT(Forward(fixture.store()).size(), kN + kN / 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Directions, WalkBesideSplits, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Forward" : "Backward"; });
+
 }  // namespace
 }  // namespace tuff::test

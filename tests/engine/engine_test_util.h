@@ -1,6 +1,7 @@
 // For tests of engine/: a look behind the public interface of an open pool.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "engine/check.h"
@@ -27,6 +28,17 @@ inline uint64_t FreeFrames(Pool& pool) {
 }
 
 /// An open pool in a directory of its own, with one store.
+/// All of a store's records.
+using Contents = std::map<std::string, std::string>;
+
+inline Contents Read(Store& store) {
+  Contents found;
+  auto it = store.NewIterator();
+  for (it->SeekToFirst(); it->Valid(); it->Next()) found.emplace(it->key(), it->value());
+  EXPECT_OK(it->status());
+  return found;
+}
+
 class PoolFixture {
  public:
   explicit PoolFixture(const CreateOptions& options = SmallPool()) : options_(options) {

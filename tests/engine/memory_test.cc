@@ -57,17 +57,7 @@ void operator delete(void* at, size_t, std::align_val_t) noexcept { std::free(at
 namespace tuff::test {
 namespace {
 
-using Contents = std::map<std::string, std::string>;
-
 std::string Key(int i) { return fmt::format("key{:06}", i); }
-
-Contents Read(Store& store) {
-  Contents found;
-  auto it = store.NewIterator();
-  for (it->SeekToFirst(); it->Valid(); it->Next()) found.emplace(it->key(), it->value());
-  EXPECT_OK(it->status());
-  return found;
-}
 
 /// Lets allocation `turn` (from 0) of `operation` fail. False: it has none of that number.
 template <typename Operation>

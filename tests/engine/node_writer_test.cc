@@ -234,7 +234,7 @@ TEST(PlanInnerTest, RandomChildrenAlwaysFit) {
 }
 
 // An inner node grown child by child, in place of each the node that is written from a list.
-TEST(SpliceInnerTest, GivesWhatWriteInnerGives) {
+TEST(InnerSpliceTest, GivesWhatWriteInnerGives) {
   Random random(7);
   for (int round = 0; round < 60; round++) {
     const std::string low = round % 3 == 0 ? "" : "common/p";
@@ -252,12 +252,14 @@ TEST(SpliceInnerTest, GivesWhatWriteInnerGives) {
       if (!is_new || *place <= low || (high && separator >= *high)) continue;
       const size_t at = node.view().ChildIndex(separator);
       TestNode spliced;
-      SpliceInner(spliced.bytes(), TestNode::Identity(1, 2, low, high), node.view(), at,
-                  1000 + word, {separator, word}, kTestSeed);
+      const InnerSplice splice(node.view(), at, separator);
+      ASSERT_TRUE(splice.possible());
+      splice.Write(spliced.bytes(), TestNode::Identity(1, 2, low, high), 1000 + word, word,
+                   kTestSeed);
       ASSERT_TRUE(spliced.Verify().ok()) << spliced.Verify().ToString();
       children[at].word = 1000 + word;
       children.insert(children.begin() + static_cast<ptrdiff_t>(at) + 1, {*place, word});
-      ASSERT_EQ(SplicedInnerBytes(node.view(), separator), InnerBytes(children, low, high));
+      ASSERT_EQ(splice.bytes(), InnerBytes(children, low, high));
       ASSERT_EQ(spliced.view().base_end() + 8 * children.size(), InnerBytes(children, low, high));
       ASSERT_EQ(spliced.view().prefix().size(), node.view().prefix().size());
       for (size_t i = 0; i < children.size(); i++) {
@@ -270,6 +272,50 @@ TEST(SpliceInnerTest, GivesWhatWriteInnerGives) {
       node = spliced;
     }
   }
+}
+
+// What no writer of ours lays out so, but whose checksum somebody has made right.
+struct HostileInner {
+  TestNode node = TestNode::Inner({"a", "b", "c-separator", "d"}, "a", "z");
+
+  InnerSlot Slot(size_t i) { return node.view().Slot(i); }
+  void SetSlot(size_t i, InnerSlot slot) {
+    std::memcpy(node.bytes() + node.view().inner_slots_offset() + sizeof slot * i, &slot,
+                sizeof slot);
+    node.Reseal();
+    ASSERT_TRUE(node.Verify().ok()) << node.Verify().ToString();
+  }
+};
+
+TEST(InnerSpliceTest, TextInFrontOfTheFencesIsNotTaken) {
+  HostileInner hostile;
+  hostile.SetSlot(0, {8, 1});
+  EXPECT_FALSE(InnerSplice(hostile.node.view(), 2, "q").possible());
+}
+
+TEST(InnerSpliceTest, AShortSeparatorsOffsetMayLieBehindAllText) {
+  HostileInner hostile;
+  const auto end = static_cast<uint16_t>(hostile.node.view().base_end());
+  hostile.SetSlot(2, {end, 1});
+  const InnerSplice splice(hostile.node.view(), 1, "c");
+  ASSERT_TRUE(splice.possible());
+  TestNode spliced;
+  splice.Write(spliced.bytes(), TestNode::Identity(1, 2, "a", "z"), 10, 11, kTestSeed);
+  ASSERT_TRUE(spliced.Verify().ok()) << spliced.Verify().ToString();
+  EXPECT_EQ(spliced.view().ChildWord(1), 10u);
+  EXPECT_EQ(spliced.view().ChildWord(2), 11u);
+}
+
+TEST(InnerSpliceTest, APrefixThatNotAllOfTheRangeHasIsNotTaken) {
+  TestNode node = TestNode::Inner({"aaaa", "aaaab"}, "aaaa", "b");
+  auto* const header = reinterpret_cast<NodeHeader*>(node.bytes());
+  ASSERT_EQ(header->prefix_bytes, 0);
+  header->prefix_bytes = 4;  // the separator is now "aaaaaaaab"
+  node.Reseal();
+  ASSERT_TRUE(node.Verify().ok()) << node.Verify().ToString();
+  EXPECT_FALSE(InnerSplice(node.view(), 1, "ab").possible());
+  EXPECT_FALSE(InnerSplice(node.view(), 1, "ab-and-longer").possible());
+  EXPECT_TRUE(InnerSplice(node.view(), 1, "aaaab").possible());
 }
 
 TEST(ThinTest, FewRecordsAreThinManyAreNot) {

@@ -4,6 +4,7 @@
 #include "engine/object_format.h"
 #include "pagemap/lane_format.h"
 #include "tests/engine/engine_test_util.h"
+#include "tests/engine/node_test_util.h"
 #include "tests/engine/pool_bytes.h"
 
 namespace tuff::test {
@@ -415,6 +416,37 @@ TEST_P(DroppedDamageTest, IsLeftAsItIs) {
 
 INSTANTIATE_TEST_SUITE_P(ChildWords, DroppedDamageTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "ToRoot" : "ToOneLeaf"; });
+
+// A leaf with a right checksum that holds more than its parent's slot says: what a split of it
+// would put into the parent belongs elsewhere.
+TEST_F(OpenDamageTest, ALeafOfAWiderRangeIsNotSplit) {
+  const Pfn pfn = ValueOffset(Key(1500)) >> kFrameShift;
+  const NodeView leaf(fixture_.map().base() + OffsetOf(pfn), pfn);
+  const std::string low(leaf.low());
+  NodeIdentity id;
+  id.pfn = pfn;
+  id.number = leaf.number();
+  id.object_id = leaf.header().object_id;
+  id.sequence_max = leaf.header().sequence_max;
+  id.low = low;
+  TestRecords records;
+  records.Add(Key(1500), "");
+  for (int i = 10; i < 26; i++) records.Add("zzz" + std::to_string(i), std::string(100, 'z'));
+  std::array<std::byte, kFrameSize> bytes;
+  WriteLeaf(bytes.data(), id, records.views(), fixture_.map().hash_seed());
+  fixture_.Tamper([&](const std::string& at) { WriteStruct(at, OffsetOf(pfn), bytes); });
+
+  Status s;
+  for (int i = 100; i < 200 && s.ok(); i++) {
+    s = fixture_.store().Put(Key(1500) + "-" + std::to_string(i), std::string(100, 'w'));
+  }
+  EXPECT_CODE(s, Code::kCorruption);
+  EXPECT_TRUE(Contains(s, "pfn " + std::to_string(pfn))) << s.ToString();
+  EXPECT_TRUE(Contains(s, "another range")) << s.ToString();
+  std::string value;
+  EXPECT_OK(fixture_.store().Get(Key(100), &value));
+  EXPECT_OK(fixture_.store().Put(Key(2900), "new"));
+}
 
 TEST_F(OpenDamageTest, OwnerWordOfANode) {
   const Pfn leaf = ValueOffset(Key(1500)) >> kFrameShift;
