@@ -176,24 +176,6 @@ Status Restructure::RewriteOrUndo(const NodeView& leaf, const PendingRecord& pen
   return s;
 }
 
-// Makes a record the first of a new leaf's log, which has room for it.
-Status Restructure::AddRecord(NewRecord* record) {
-  for (const auto& fresh : fresh_) {
-    const NodeView node(fresh->bytes.get(), fresh->node.pfn());
-    if (!node.is_leaf() || !node.Covers(record->key)) continue;
-    const uint64_t number = map_.NextNumber();
-    if (number == 0) return map_.domain().CheckWritable();
-    record->leaf = fresh->node;
-    record->offset = node.base_end();
-    assert(record->offset + RecordBytes(record->key.size(), record->value.size()) <= node.bytes());
-    EncodeRecord(fresh->bytes.get() + record->offset, record->key, record->value,
-                 PackSequence(number, record->type),
-                 RecordSeed(map_.hash_seed(), node.number(), record->offset));
-    return Status();
-  }
-  return NodeDamage(old_[0].pfn(), "the leaf's range does not hold the key");
-}
-
 // What a new leaf will hold; and snapshots are given what it will not.
 Status Restructure::GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* records) {
   Versions* const versions = tree_.versions();
