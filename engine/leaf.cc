@@ -86,6 +86,14 @@ Status Leaf::GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordV
   return Status();
 }
 
+bool Leaf::BaseIsWhole() const {
+  // The header may have been damaged since it was checked.
+  const size_t end = node_.base_end();
+  return node_.order() <= kNodeOrderMax && map_.RunInPool(node_.pfn(), node_.order()) &&
+         end >= sizeof(NodeHeader) && end <= node_.bytes() &&
+         node_.header().checksum == NodeChecksum(node_.data(), end, map_.hash_seed(), node_.pfn());
+}
+
 Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) const {
   std::vector<RecordView> log;
   std::vector<SortedLog> sorted;

@@ -73,10 +73,7 @@ class Leaf {
   Status GatherLog(size_t tail_count, uint64_t sequence, std::vector<RecordView>* records,
                    std::vector<SortedLog>* sorted) const;
   /// True if the checksum over the base is right, and so are the records' in it.
-  bool BaseIsWhole() const {
-    return node_.header().checksum ==
-           NodeChecksum(node_.data(), node_.base_end(), map_.hash_seed(), node_.pfn());
-  }
+  bool BaseIsWhole() const;
   /// Base record i, verified; false if it is damaged.
   bool ReadBase(size_t i, RecordView* record) const {
     const size_t at = node_.RecordOffset(i);

@@ -65,7 +65,7 @@ class NodeView {
   bool has_high() const { return (header().flags & kNodeNoHighFence) == 0; }
   bool Covers(std::string_view key) const { return key >= low() && (!has_high() || key < high()); }
 
-  /// True if the node has the greatest key below `key`, or would, rather than the key itself.
+  /// True if the node's range holds `key`; with `before`, the keys next below it.
   bool IsRightFor(std::string_view key, bool before) const {
     return before ? low() < key && (!has_high() || key <= high()) : Covers(key);
   }

@@ -38,11 +38,6 @@ class Restructure {
   /// the root word is 0. Durable and finished when OK.
   Status MakeRoot();
 
-  /// Rewrites `leaf` so that `pending` has room. REQUIRES: its latch is held; it is handed over.
-  /// When OK the change is committed (F2) and its leaves are still latched: append, then Finish.
-  /// On error nothing has changed and all latches are released. NoSpace may be temporary.
-  /// `record`, if given, is `pending` itself: it becomes part of the new leaf of its key, and so
-  /// durable with it; to be shown by Finish.
   struct NewRecord {
     std::string_view key;
     std::string_view value;
@@ -50,6 +45,12 @@ class Restructure {
     NodeView leaf = {};  // set by Rewrite
     size_t offset = 0;   // the same: where it lies in there
   };
+
+  /// Rewrites `leaf` so that `pending` has room. REQUIRES: its latch is held; it is handed over.
+  /// When OK the change is committed (F2) and its leaves are still latched: append, then Finish.
+  /// On error nothing has changed and all latches are released. NoSpace may be temporary.
+  /// `record`, if given, is `pending` itself: it becomes part of the new leaf of its key, and so
+  /// durable with it; to be shown by Finish. REQUIRES then: inside a Versions::InFlight.
   Status Rewrite(const NodeView& leaf, const PendingRecord& pending, NewRecord* record = nullptr);
 
   /// The same, but only if `leaf` can be merged with a neighbour; else Busy and nothing changed.

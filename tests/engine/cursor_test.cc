@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/engine/engine_test_util.h"
+#include "tests/engine/pool_bytes.h"
 
 namespace tuff::test {
 namespace {
@@ -209,6 +210,31 @@ TEST(CursorTest, WritesBesideAWalk) {
   }
   EXPECT_OK(it->status());
   EXPECT_EQ(seen, kN);
+}
+
+// A scan hashes a leaf's base as a whole: its length comes from the medium, long after it was
+// checked.
+TEST(CursorTest, ABaseLengthDamagedWhileMounted) {
+  PoolFixture fixture;
+  constexpr int kN = 1000;
+  for (int i = 0; i < kN; i++) ASSERT_OK(fixture.store().Put(Number(i), std::string(60, 'v')));
+  auto pinned = fixture.store().GetPinned(Number(kN / 2));
+  ASSERT_OK(pinned);
+  const auto* const value = reinterpret_cast<const std::byte*>(pinned->view().data());
+  const auto leaf = static_cast<uint64_t>(value - fixture.map().base()) & ~(kFrameSize - 1);
+  const uint64_t place = leaf + offsetof(NodeHeader, base_end);
+  const auto before = ReadStruct<uint16_t>(fixture.path(), place);
+  for (const uint16_t length : {uint16_t{0}, uint16_t{4}, uint16_t{0xffff}}) {
+    WriteStruct(fixture.path(), place, length);
+    const auto it = fixture.store().NewIterator();
+    int seen = 0;
+    for (it->SeekToFirst(); it->Valid(); it->Next(), seen++) ASSERT_EQ(it->key(), Number(seen));
+    if (seen < kN) {
+      EXPECT_CODE(it->status(), Code::kCorruption);
+    }
+  }
+  WriteStruct(fixture.path(), place, before);
+  EXPECT_EQ(Forward(fixture.store()).size(), size_t{kN});
 }
 
 // The walk finds its next leaf by the parent it came from. Here that is replaced all the time, by
