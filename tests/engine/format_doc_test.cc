@@ -25,7 +25,7 @@ constexpr const FormatTable* kTables[] = {
     &kRecordHeaderTable,
 };
 
-const std::string kPage = std::string(TUFF_SOURCE_DIR) + "/docs/format.md";
+const std::string kPage = SourceFile("docs/format.md");
 const std::string kBegin = "<!-- generated: formats -->\n";
 const std::string kEnd = "<!-- end -->";
 
@@ -56,7 +56,7 @@ TEST(FormatDocTest, NoStructureIsLeftOut) {
   for (const char* name :
        {"engine/node_format.h", "engine/object_format.h", "engine/record_format.h",
         "pagemap/frame_format.h", "pagemap/lane_format.h", "pagemap/superblock_format.h"}) {
-    const std::string text = ReadWholeFile(std::string(TUFF_SOURCE_DIR) + "/" + name);
+    const std::string text = ReadWholeFile(SourceFile(name));
     const std::sregex_iterator end;
     for (std::sregex_iterator it(text.begin(), text.end(), declared); it != end; ++it) {
       EXPECT_NE(Generated().find("### " + it->str(1) + " ("), std::string::npos) << it->str(1);

@@ -17,7 +17,7 @@
 namespace tuff::test {
 namespace {
 
-const std::string kDirectory = TUFF_SOURCE_DIR "/tests/golden/";
+const std::string kDirectory = SourceFile("tests/golden/");
 
 using Contents = std::map<std::string, std::map<std::string, std::string>>;
 
