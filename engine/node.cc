@@ -47,7 +47,12 @@ size_t NodeView::CountSeparators(std::string_view key, bool or_equal) const {
   const size_t n = separators();
   const std::string_view tail = key.substr(std::min<size_t>(header().prefix_bytes, key.size()));
   const uint64_t head = KeyHead(tail);
-  size_t below = CountLessSorted(heads(), n, head);
+  const std::byte* const words = at_ + base_end();
+  size_t below = CountLessSorted(heads(), n, head, [&](size_t first) {
+    __builtin_prefetch(words + 8 * first);  // where the child word will be
+    __builtin_prefetch(words + 8 * first + 64);
+    __builtin_prefetch(words + 8 * first + 128);
+  });
   if (below == n || heads()[below] != head) return below;
   // Ties: they are settled on whole keys.
   size_t behind = below + CountLessSorted(heads() + below, n - below, head + 1);

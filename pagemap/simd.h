@@ -16,13 +16,21 @@ namespace tuff {
 /// How many of the n words at `words` are below `x`. The words need not be sorted.
 size_t CountLess(const uint64_t* words, size_t n, uint64_t x);
 
-/// The same for sorted words: looks at every sixteenth, then at the sixteen where `x` falls.
-inline size_t CountLessSorted(const uint64_t* words, size_t n, uint64_t x) {
+/// The same for sorted words: looks at every sixteenth, then at the sixteen where `x` falls. In
+/// between it calls prefetch(i), with the first of the sixteen.
+template <typename Prefetch>
+inline size_t CountLessSorted(const uint64_t* words, size_t n, uint64_t x,
+                              const Prefetch& prefetch) {
   constexpr size_t kStep = 16;
   size_t steps = 0;
   for (size_t i = kStep - 1; i < n; i += kStep) steps += words[i] < x ? 1 : 0;
   const size_t first = steps * kStep;
+  prefetch(first);
   return first + CountLess(words + first, n - first < kStep ? n - first : kStep, x);
+}
+
+inline size_t CountLessSorted(const uint64_t* words, size_t n, uint64_t x) {
+  return CountLessSorted(words, n, x, [](size_t) {});
 }
 
 /// Calls visit(i) for every i < n with bytes[i] == wanted, in order, until one returns true.
