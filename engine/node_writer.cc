@@ -71,10 +71,13 @@ unsigned OrderFor(size_t element_bytes, size_t elements) {
 
 constexpr size_t kChildrenPerInnerMin = 32;
 
-// Log room that a new leaf of this order should have: a quarter, or all that its tail index can
-// name if that is less.
+// Log room that a new leaf of this order should have, at most what its tail index can name. More
+// room means fewer rewrites, and fewer records for each leaf that a scan verifies. Where a rewrite
+// copies many bytes it is worth more (docs/performance.md has what was measured).
 size_t LogRoomWanted(unsigned order, size_t average_record) {
-  return std::min((kFrameSize << order) / 4, (Descriptor::kTailSlots << order) * average_record);
+  const size_t node = kFrameSize << order;
+  const size_t wanted = order == 0 ? std::max(node / 6, 4 * average_record) : node / 8 * 3;
+  return std::min(wanted, (Descriptor::kTailSlots << order) * average_record);
 }
 
 // The element at which the sizes in front of it reach half of the total.
