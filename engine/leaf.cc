@@ -116,7 +116,8 @@ Status Leaf::GatherAll(size_t tail_count, std::vector<RecordView>* records) cons
 Status Leaf::GatherAt(size_t tail_count, uint64_t sequence, bool with_deletes,
                       std::vector<RecordView>* records) const {
   // All of the node will be read, in an order that the processor does not guess.
-  for (size_t at = 0; at < node_.bytes(); at += 64) __builtin_prefetch(node_.data() + at);
+  const size_t end = std::min(tail_end_hint() + 192, node_.bytes());
+  for (size_t at = 0; at < end; at += 64) __builtin_prefetch(node_.data() + at);
   std::vector<RecordView> log;
   std::vector<SortedLog> sorted;
   if (Status s = GatherLog(tail_count, sequence, &log, &sorted); !s.ok()) return s;

@@ -107,11 +107,11 @@ size_t LeafBaseBytes(std::span<const RecordView> records, std::string_view low,
 
 void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView> records,
                uint64_t hash_seed) {
-  std::memset(to, 0, kFrameSize << id.order);
   NodeHeader header = MakeHeader(id, records.size());
   std::byte* const fingerprints = to + sizeof header;
   std::byte* const slots = fingerprints + Pad8(records.size());
   size_t at = static_cast<size_t>(slots - to) + Pad8(2 * records.size());
+  std::memset(to, 0, Pad8(at + FenceBytes(id.low, id.high)));
   PutFences(to, &at, id);
   at = Pad8(at);
   for (size_t i = 0; i < records.size(); i++) {
@@ -121,6 +121,7 @@ void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView
     std::memcpy(slots + 2 * i, &slot, sizeof slot);
     at += CopyRecord(to + at, record, RecordSeed(hash_seed, id.number, at));
   }
+  std::memset(to + at, 0, (kFrameSize << id.order) - at);
   Seal(to, &header, at, id.pfn, hash_seed);
 }
 
