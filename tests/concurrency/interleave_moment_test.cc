@@ -378,12 +378,15 @@ TEST(FrameReuse, ABatchDoesNotMeetALeafToTheLeftInTheFrameItWaitsFor) {
     EXPECT_OK(batch.Put(arena.store(), second, Scene::Text(1)));
     EXPECT_OK(arena.pool().Write(batch));
   };
+  rewrite(a);  // so that T1 finds room in it and comes to B at its second latch
   {
     Scheduler scheduler;
     Actor& t1 = scheduler.Add("T1", [&] { write(a, b); });
     Actor& t2 = scheduler.Add("T2", [&] { write(c, a); });
     ASSERT_EQ(scheduler.MustRunTo(t1, At("put.latch", 2)), Outcome::kParked);
     const Pfn old_b = leaf_of(b);
+    ASSERT_NE(old_b, leaf_of(a));
+    ASSERT_EQ(map.memmap().At(old_b).pins.load(), 1u) << "T1 waits for another leaf";
     rewrite(b);
     map.limbo().Reclaim();
     // Little else is free, if that is, so that it will soon be C's.
