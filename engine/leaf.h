@@ -64,6 +64,8 @@ class Leaf {
   /// The visible logged records' count, and each one's byte offset in the node.
   size_t tail_count() const { return head_.tail_count.load(std::memory_order_acquire); }
   size_t TailOffset(size_t i) const;
+  /// Logged record i, checked. False: it is damaged.
+  bool LoggedRecord(size_t i, RecordView* record) const;
 
   /// All records of the base and the first `tail_count` logged ones, by key, a key's newest first.
   /// Records are verified.
@@ -123,8 +125,6 @@ class Leaf {
   uint64_t SeedAt(size_t offset) const {
     return RecordSeed(map_.hash_seed(), node_.number(), offset);
   }
-  /// Logged record i, checked. False: it is damaged.
-  bool LoggedRecord(size_t i, RecordView* record) const;
   bool CandidateIsDamaged(const RecordView& record) const {
     return !VerifyRecord(record, SeedAt(record.offset));
   }

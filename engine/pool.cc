@@ -57,6 +57,7 @@ Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOpti
         });
     if (!map.ok()) return map.TakeStatus();
     auto impl = std::make_unique<Impl>(std::move(*map), options.version_memory_bytes_max);
+    impl->background_consolidation = options.background_consolidation;
     Status opened = impl->catalogue.Open();
     pool.reset(new Pool(std::move(impl)));
     if (opened.ok() && pool->impl_->map->graveyard_in_use()) pool->impl_->graveyard.Wake();
@@ -97,6 +98,7 @@ Status Pool::Impl::Close() {
     return Status(Code::kBusy, fmt::format("{}: still alive: {}; destroy or release them first",
                                            map->path(), alive));
   }
+  consolidator.Stop();
   graveyard.Stop();
   Status s;
   for (const auto& [id, store] : stores) {
@@ -143,6 +145,9 @@ Result<Store*> Pool::Impl::Use(const ObjectInfo& info) {
   if (!anchor.ok()) return anchor.TakeStatus();
   auto impl =
       std::make_unique<Store::Impl>(*map, versions, graveyard, info.id, info.anchor, info.name);
+  if (background_consolidation && map->domain().medium().granularity() != Granularity::kPage) {
+    impl->tree.SetConsolidator(&consolidator);
+  }
   OpenStoreEntry entry{impl.get(), nullptr};
   entry.store = std::make_unique<Store>(std::move(impl));
   return stores.emplace(info.id, std::move(entry)).first->second.store.get();
@@ -200,7 +205,10 @@ Status Pool::DropStore(std::string_view name) {
 }
 
 Status Pool::WaitForBackgroundWork() {
-  return NoThrow([&] { return impl_->graveyard.AwaitIdle(); });
+  return NoThrow([&] {
+    impl_->consolidator.AwaitIdle();
+    return impl_->graveyard.AwaitIdle();
+  });
 }
 
 Status Pool::Write(const WriteBatch& batch) {
@@ -328,6 +336,7 @@ Statistics Pool::GetStatistics() const {
   s.version_bytes_retained = versions.bytes;
   s.snapshots_expired = versions.expired;
   s.consolidations = counters.Sum(Counter::kConsolidations);
+  s.consolidated_ahead = counters.Sum(Counter::kConsolidatedAhead);
   s.splits = counters.Sum(Counter::kSplits);
   s.inner_splits = counters.Sum(Counter::kInnerSplits);
   s.merges = counters.Sum(Counter::kMerges);

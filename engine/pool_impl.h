@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "engine/catalogue.h"
+#include "engine/consolidator.h"
 #include "engine/graveyard.h"
 #include "engine/store_impl.h"
 #include "pagemap/page_map.h"
@@ -39,6 +40,8 @@ class Pool::Impl {
   std::atomic<uint64_t> transactions{0};  // alive
   std::mutex mutex;
   std::map<uint32_t, OpenStoreEntry> stores;  // by object id; guarded by mutex
+  bool background_consolidation = false;
+  Consolidator consolidator;  // goes before the stores whose trees it may be at
 };
 
 /// Lets code inside the library and its tests reach a Pool's parts.
@@ -47,6 +50,7 @@ class PoolTestPeer {
   static PageMap& Map(Pool& pool) { return *pool.impl_->map; }
   static Catalogue& GetCatalogue(Pool& pool) { return pool.impl_->catalogue; }
   static Graveyard& GetGraveyard(Pool& pool) { return pool.impl_->graveyard; }
+  static Consolidator& GetConsolidator(Pool& pool) { return pool.impl_->consolidator; }
 };
 
 }  // namespace tuff

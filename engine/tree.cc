@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "engine/consolidator.h"
 #include "engine/group_commit.h"
 #include "engine/restructure.h"
 #include "pagemap/rcu.h"
@@ -313,6 +314,8 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
     Status s = Append(node, key, value, type);
     if (s.ok() && is_delete && leaf.tail_count() % 2 == 0) {
       ShrinkLatched(node, key, lane, &hold);
+    } else if (consolidator_ != nullptr && s.ok() && !leaf.HasRoomForPut(key.size(), bytes)) {
+      consolidator_->Take({this, node, node.number(), key.size(), bytes});
     }
     return s;
   }

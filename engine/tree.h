@@ -74,6 +74,7 @@ struct Precondition {
   std::optional<std::string_view> value = {};
 };
 
+class Consolidator;
 class GroupCommit;
 
 class Tree {
@@ -154,6 +155,12 @@ class Tree {
   /// After many writes to neighbouring keys at once, which logs alone hold: merges the leaf of
   /// `key`, if its log has most of it, with a neighbour, if the two fit into one node.
   void Compact(std::string_view key, LaneHold* lane);
+  /// Rewrites a leaf, if it is still there and nobody is writing to it, that has no room for a
+  /// put of `record_bytes` with a key of `key_bytes`.
+  Status ConsolidateIfFull(const NodeView& leaf, uint64_t number, size_t key_bytes,
+                           size_t record_bytes);
+  /// Is told of leaves that puts have filled.
+  void SetConsolidator(Consolidator* consolidator) { consolidator_ = consolidator; }
   /// After a Busy of LatchLeaf: waits until the gate is not frozen. REQUIRES: not marked as writer.
   void AwaitThaw() const;
   void MarkChanged() {
@@ -213,6 +220,7 @@ class Tree {
   const Pfn anchor_;
   Versions* const versions_;
   const std::unique_ptr<GroupCommit> group_commit_;  // of a store under PAGE
+  Consolidator* consolidator_ = nullptr;
   std::atomic<Gate> gate_{Gate::kOpen};
   std::atomic<uint64_t> filled_at_{0};
   std::atomic<bool> changed_{false};

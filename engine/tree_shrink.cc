@@ -1,5 +1,5 @@
-// Tree: what follows deletes and batches, so that leaves do not stay thin. All of it is optional:
-// memory that runs out here does not undo a write that has happened.
+// Tree: what follows writes, so that leaves do not stay thin, or full. All of it is optional: memory
+// that runs out here does not undo a write that has happened.
 
 #include "engine/no_throw.h"
 #include "engine/restructure.h"
@@ -61,6 +61,30 @@ void Tree::Compact(std::string_view key, LaneHold* lane) {
     if (Status s = change.Merge(node, {key, 0}); !s.ok()) return s;
     return change.Finish([] {});
   });
+}
+
+Status Tree::ConsolidateIfFull(const NodeView& node, uint64_t number, size_t key_bytes,
+                               size_t record_bytes) {
+  map_.domain().AdmitThread();
+  const Versions::WriterMark mark(versions_, object_id_);
+  if (Status s = CheckGate(); !s.ok()) return s;
+  LaneHold lane(map_.lanes());
+  const unsigned taken = lane.Take();
+  Latch& latch = map_.memmap().At(node.pfn()).latch;
+  if (!latch.TryLock()) return Status();
+  LatchHold hold(latch, std::adopt_lock);
+  if (!IsLive(node, 0) || node.number() != number) return Status();
+  const Leaf leaf(map_, node);
+  if (!leaf.tail_whole() || leaf.HasRoomForPut(key_bytes, record_bytes)) return Status();
+  RecordView last;
+  if (leaf.tail_count() == 0 || !leaf.LoggedRecord(leaf.tail_count() - 1, &last)) return Status();
+  // The last record's key: where keys ascend, the next one comes behind it.
+  const std::string key(last.key);
+  Restructure change(*this, taken);
+  hold.HandOver();
+  if (Status s = change.Rewrite(node, {key, record_bytes, false}); !s.ok()) return s;
+  map_.counters().Add(Counter::kConsolidatedAhead);
+  return change.Finish([] {});
 }
 
 }  // namespace tuff

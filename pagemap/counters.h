@@ -39,6 +39,7 @@ enum class Counter : uint8_t {
   kFlushedBytes,
   kSyncs,
   kConsolidations,
+  kConsolidatedAhead,
   kSplits,
   kInnerSplits,
   kMerges,

@@ -63,6 +63,7 @@ struct Setting {
   Guard guard;
   MemmapPlace memmap;
   size_t value_bytes_max;
+  bool background_consolidation = false;
 };
 
 class Everything : public testing::TestWithParam<Setting> {};
@@ -74,12 +75,14 @@ TEST_P(Everything, AtOnce) {
   TempDir dir;
   CreateOptions options = SmallPool(64 << 20, setting.granularity, setting.guard);
   options.memmap = setting.memmap;
+  options.open.background_consolidation = setting.background_consolidation;
   auto pool = Pool::Create(dir.File("pool"), options);
   ASSERT_OK(pool);
   auto store = (*pool)->CreateStore("store");
   ASSERT_OK(store);
   Partitions partitions = MakePartitions(**store, 4, 300, setting.value_bytes_max);
   ActTogether(partitions);
+  ASSERT_OK((*pool)->WaitForBackgroundWork());
   ExpectSound(**pool);
   const Statistics s = (*pool)->GetStatistics();
   EXPECT_GT(s.splits, 0u);
@@ -95,6 +98,8 @@ TEST_P(Everything, AtOnce) {
 INSTANTIATE_TEST_SUITE_P(All, Everything,
                          testing::Values(Setting{"small", Granularity::kCacheLine, Guard::kNone,
                                                  MemmapPlace::kPool, 100},
+                                         Setting{"ahead", Granularity::kCacheLine, Guard::kNone,
+                                                 MemmapPlace::kPool, 100, true},
                                          Setting{"large", Granularity::kCacheLine, Guard::kAuto,
                                                  MemmapPlace::kDram, 4000},
                                          Setting{"page", Granularity::kPage, Guard::kAuto,

@@ -11,7 +11,8 @@
 namespace tuff::test {
 
 inline CheckReport Check(Pool& pool) {
-  std::lock_guard at_rest(PoolTestPeer::GetGraveyard(pool).step_mutex());
+  std::scoped_lock at_rest(PoolTestPeer::GetGraveyard(pool).step_mutex(),
+                           PoolTestPeer::GetConsolidator(pool).step_mutex());
   return CheckPool(PoolTestPeer::Map(pool), PoolTestPeer::GetCatalogue(pool));
 }
 

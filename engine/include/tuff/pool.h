@@ -97,8 +97,9 @@ class Pool {
   Status DropStore(std::string_view name);
   Result<std::vector<StoreInfo>> ListStores();  ///< by name
 
-  /// Waits until the frames of dropped stores and given-up bulk loads are back. Close does not wait
-  /// for them: the next open goes on. Errors: what stopped the background work.
+  /// Waits until the frames of dropped stores and given-up bulk loads are back, and background
+  /// consolidation has nothing left to do. Close does not wait for them: the next open goes on.
+  /// Errors: what stopped the background work.
   Status WaitForBackgroundWork();
 
   /// Makes the whole batch durable and visible at once: no reader and no crash leaves half of it.

@@ -36,6 +36,7 @@ struct Statistics {
 
   // Structure.
   uint64_t consolidations = 0;
+  uint64_t consolidated_ahead = 0;  ///< leaves rewritten in the background; counted here, too
   uint64_t splits = 0;  ///< of leaves
   uint64_t inner_splits = 0;
   uint64_t merges = 0;  ///< of leaves

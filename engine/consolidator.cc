@@ -1,0 +1,108 @@
+#include "engine/consolidator.h"
+
+#include <sched.h>
+
+#include <chrono>
+#include <exception>
+
+#include "engine/no_throw.h"
+
+namespace tuff {
+namespace {
+
+// While there is work the thread looks for it so often, which spares writers the call that would
+// wake it; it goes to sleep after so many looks in vain.
+constexpr auto kPause = std::chrono::microseconds(50);
+constexpr int kLooksInVain = 200;
+// A pause that took so long means that no processor was idle. Then writers do all of it themselves
+// for a while: to wait for a latch whose holder waits for a processor costs more than rewriting.
+constexpr auto kKeptWaiting = std::chrono::milliseconds(1);
+constexpr auto kAway = std::chrono::milliseconds(100);
+
+}  // namespace
+
+void Consolidator::Take(const Note& note) {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock || stop_ || away_ || count_ == kNotes) return;
+  if (!worker_.joinable()) {
+    try {
+      worker_ = std::thread([this] { Run(); });
+    } catch (const std::exception&) {
+      away_ = true;  // for good
+      return;
+    }
+  }
+  notes_[(first_ + count_) % kNotes] = note;
+  count_++;
+  if (!asleep_) return;
+  asleep_ = false;
+  lock.unlock();
+  changed_.notify_all();
+}
+
+void Consolidator::AwaitIdle() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stop_ || (count_ == 0 && !busy_); });
+}
+
+void Consolidator::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  if (worker_.joinable()) worker_.join();
+}
+
+void Consolidator::Pause(std::unique_lock<std::mutex>* lock) {
+  lock->unlock();
+  const auto begin = std::chrono::steady_clock::now();
+  std::this_thread::sleep_for(kPause);
+  const bool kept_waiting = std::chrono::steady_clock::now() - begin > kKeptWaiting;
+  lock->lock();
+  if (!kept_waiting) return;
+  away_ = true;
+  count_ = 0;
+  changed_.notify_all();
+  changed_.wait_for(*lock, kAway, [&] { return stop_; });
+  away_ = false;
+}
+
+void Consolidator::Run() {
+  // Does not interrupt a writer that runs where this thread wakes up.
+  const sched_param as_before{};
+  (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &as_before);
+  std::unique_lock lock(mutex_);
+  int in_vain = 0;
+  while (!stop_) {
+    if (count_ == 0 && in_vain < kLooksInVain) {
+      in_vain++;
+      Pause(&lock);
+      continue;
+    }
+    if (count_ == 0) {
+      asleep_ = true;
+      changed_.wait(lock, [&] { return count_ > 0 || stop_; });
+    }
+    in_vain = 0;
+    if (stop_) break;
+    const Note note = notes_[first_];
+    first_ = (first_ + 1) % kNotes;
+    count_--;
+    busy_ = true;
+    lock.unlock();
+    {
+      std::lock_guard step(step_mutex_);
+      // What fails here fails again, and is told, when a put does it.
+      (void)NoThrow([&] {
+        return note.tree->ConsolidateIfFull(note.leaf, note.number, note.key_bytes,
+                                            note.record_bytes);
+      });
+    }
+    lock.lock();
+    busy_ = false;
+    if (count_ == 0) changed_.notify_all();
+  }
+}
+
+}  // namespace tuff
