@@ -84,7 +84,6 @@ class TuffEngine : public Engine {
     if (place.granularity == "cache-line") open_.force_granularity = Granularity::kCacheLine;
     if (place.granularity == "page") open_.force_granularity = Granularity::kPage;
     if (place.setting == "guard=pkey") open_.guard = Guard::kPkey;
-    if (place.setting == "ahead") open_.background_consolidation = true;
     if (place.setting == "guard=none") open_.guard = Guard::kNone;
     // Room for the worst media per logical byte that was seen, and nodes being rewritten.
     constexpr uint64_t kMiB = 1ull << 20;
@@ -155,7 +154,7 @@ class TuffEngine : public Engine {
 };
 
 const Registration kTuff({"tuff",
-                          {"default", "ahead", "guard=pkey", "guard=none"},
+                          {"default", "guard=pkey", "guard=none"},
                           [](const Place& place) -> std::unique_ptr<Engine> {
                             return std::make_unique<TuffEngine>(place);
                           }});

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 
@@ -10,20 +11,25 @@
 namespace tuff {
 namespace {
 
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
 // While there is work the thread looks for it so often, which spares writers the call that would
 // wake it; it goes to sleep after so many looks in vain.
-constexpr auto kPause = std::chrono::microseconds(50);
-constexpr int kLooksInVain = 200;
+constexpr microseconds kPause(50);
+constexpr int kLooksInVain = 40;
 // A pause that took so long means that no processor was idle. Then writers do all of it themselves
 // for a while: to wait for a latch whose holder waits for a processor costs more than rewriting.
-constexpr auto kKeptWaiting = std::chrono::milliseconds(1);
-constexpr auto kAway = std::chrono::milliseconds(100);
+constexpr milliseconds kKeptWaiting(1);
+constexpr milliseconds kAwayMin(1);
+constexpr milliseconds kAwayMax(128);
 
 }  // namespace
 
 void Consolidator::Take(const Note& note) {
+  if (away_.load(std::memory_order_relaxed)) return;
   std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || stop_ || away_ || count_ == kNotes) return;
+  if (!lock || stop_ || count_ == kNotes) return;
   if (!worker_.joinable()) {
     try {
       worker_ = std::thread([this] { Run(); });
@@ -60,11 +66,15 @@ void Consolidator::Pause(std::unique_lock<std::mutex>* lock) {
   std::this_thread::sleep_for(kPause);
   const bool kept_waiting = std::chrono::steady_clock::now() - begin > kKeptWaiting;
   lock->lock();
-  if (!kept_waiting) return;
+  if (!kept_waiting) {
+    away_for_ = std::max(milliseconds(away_for_ / 2), kAwayMin);
+    return;
+  }
   away_ = true;
   count_ = 0;
   changed_.notify_all();
-  changed_.wait_for(*lock, kAway, [&] { return stop_; });
+  changed_.wait_for(*lock, away_for_, [&] { return stop_; });
+  away_for_ = std::min(milliseconds(2 * away_for_), kAwayMax);
   away_ = false;
 }
 

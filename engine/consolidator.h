@@ -1,14 +1,16 @@
 // Consolidator: a thread that rewrites leaves whose logs are full before the next put must.
 //
 // A put that leaves no room for another like it notes its leaf here and returns; where a processor
-// is idle, the leaf has been consolidated or split when the next put comes to it. That put does it
-// itself otherwise: notes are hints, may be lost, and mean nothing to recovery, to which the thread
-// is a writer like others.
+// is idle, the leaf has been consolidated or split when the next put comes to it. Otherwise that
+// put does it: notes are hints that may be lost. To recovery the thread is a writer like others.
+// Why and how much: docs/decisions/0009-background-consolidation.md.
 // Thread-safety: Note from any thread, also with a latch held; mutex_ guards the notes.
 // Ownership: borrows trees; Stop before they go.
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -53,10 +55,11 @@ class Consolidator {
   size_t first_ = 0;
   size_t count_ = 0;
   std::thread worker_;
-  bool asleep_ = false;  // must be woken
-  bool away_ = false;    // takes no notes
+  std::chrono::milliseconds away_for_{1};  // the next time
+  bool asleep_ = false;                    // must be woken
   bool busy_ = false;
   bool stop_ = false;
+  std::atomic<bool> away_{false};  // takes no notes; set with mutex_ held
 };
 
 }  // namespace tuff

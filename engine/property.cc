@@ -22,8 +22,8 @@ std::string StatsText(const Pool& pool) {
       "records {}\n"
       "snapshots {} (oldest {:.3f} s) versions kept {} ({} bytes) expired {}\n"
       "fences {} ({:.2f} per write) flushes {} flushed bytes {} ({:.0f} per write) syncs {}\n"
-      "consolidations {} splits {} merges {} inner splits {} inner merges {} root growths {} "
-      "root shrinks {} compound nodes {}\n"
+      "consolidations {} splits {} (of both in the background {}) merges {} inner splits {} "
+      "inner merges {} root growths {} root shrinks {} compound nodes {}\n"
       "page blocks initialised {} tails built {} torn tails cut {} lanes recovered {} "
       "batches replayed {} nodes dismantled {}\n"
       "frames allocated {} freed {} restarts {}\n",
@@ -31,10 +31,11 @@ std::string StatsText(const Pool& pool) {
       s.bulk_records, s.snapshots, static_cast<double>(s.snapshot_age_ns_max) / 1e9,
       s.versions_retained, s.version_bytes_retained, s.snapshots_expired, s.fences,
       static_cast<double>(s.fences) / puts, s.flushes, s.flushed_bytes,
-      static_cast<double>(s.flushed_bytes) / puts, s.syncs, s.consolidations, s.splits, s.merges,
-      s.inner_splits, s.inner_merges, s.root_growths, s.root_shrinks, s.compound_nodes,
-      s.page_blocks_initialised, s.tails_built, s.torn_tails_cut, s.lanes_recovered,
-      s.batches_replayed, s.nodes_dismantled, s.frames_allocated, s.frames_freed, s.restarts);
+      static_cast<double>(s.flushed_bytes) / puts, s.syncs, s.consolidations, s.splits,
+      s.consolidated_ahead, s.merges, s.inner_splits, s.inner_merges, s.root_growths,
+      s.root_shrinks, s.compound_nodes, s.page_blocks_initialised, s.tails_built, s.torn_tails_cut,
+      s.lanes_recovered, s.batches_replayed, s.nodes_dismantled, s.frames_allocated, s.frames_freed,
+      s.restarts);
 }
 
 constexpr std::array kProperties = {

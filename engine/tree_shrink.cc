@@ -1,5 +1,5 @@
-// Tree: what follows writes, so that leaves do not stay thin, or full. All of it is optional: memory
-// that runs out here does not undo a write that has happened.
+// Tree: what follows writes, so that leaves do not stay thin, or full. All of it is optional:
+// memory that runs out here does not undo a write that has happened.
 
 #include "engine/no_throw.h"
 #include "engine/restructure.h"

@@ -115,7 +115,7 @@ inline uint64_t EnvNumber(const char* name, uint64_t otherwise) {
 }
 
 /// Options for a small sparse pool: quick to make. Granularity is forced, so that tests are the
-/// same on every medium.
+/// same on every medium, and nothing happens in the background.
 inline CreateOptions SmallPool(uint64_t size_bytes = kPoolSizeMin,
                                Granularity granularity = Granularity::kCacheLine,
                                Guard guard = Guard::kNone) {
@@ -123,6 +123,7 @@ inline CreateOptions SmallPool(uint64_t size_bytes = kPoolSizeMin,
   options.size_bytes = size_bytes;
   options.sparse = true;
   options.open.force_granularity = granularity;
+  options.open.background_consolidation = false;
   options.open.guard = guard;
   return options;
 }

@@ -20,6 +20,7 @@ OpenOptions OpenAs(Granularity granularity, bool read_only) {
   OpenOptions options;
   options.read_only = read_only;
   options.force_granularity = granularity;
+  options.background_consolidation = false;
   options.guard = Guard::kNone;
   return options;
 }

@@ -65,6 +65,7 @@ Status Session::Create() {
 Status Session::Open() {
   OpenOptions options;
   options.force_granularity = granularity;
+  options.background_consolidation = false;
   options.guard = Guard::kNone;
   auto opened = Pool::Open(path, options);
   if (!opened.ok()) return opened.TakeStatus();

@@ -33,7 +33,6 @@ constexpr int kLiesMax = 20;  // kills until a lying writer must have been found
 OpenOptions OpenAs(Granularity granularity) {
   OpenOptions options;
   options.force_granularity = granularity;
-  options.background_consolidation = true;
   return options;
 }
 

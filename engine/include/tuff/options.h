@@ -52,10 +52,9 @@ struct OpenOptions {
   /// Bytes of DRAM that versions kept for snapshots may take; beyond, the oldest snapshots expire
   /// (reads on them answer Expired). 0: no bound.
   uint64_t version_memory_bytes_max = 0;
-  /// Have a thread rewrite leaves whose logs puts have filled, before the next put must do it: for
-  /// writers that leave a processor idle. Where none is idle the thread stands back. Not under
-  /// PAGE.
-  bool background_consolidation = false;
+  /// Have a thread rewrite leaves whose logs puts have filled, before the next put must: it is what
+  /// makes a put slow. Where no processor is idle the thread stands back. Not under PAGE.
+  bool background_consolidation = true;
   LogCallback log;
 };
 

@@ -36,8 +36,8 @@ struct Statistics {
 
   // Structure.
   uint64_t consolidations = 0;
-  uint64_t consolidated_ahead = 0;  ///< leaves rewritten in the background; counted here, too
-  uint64_t splits = 0;  ///< of leaves
+  uint64_t splits = 0;              ///< of leaves
+  uint64_t consolidated_ahead = 0;  ///< of both: in the background, before a put had to
   uint64_t inner_splits = 0;
   uint64_t merges = 0;  ///< of leaves
   uint64_t inner_merges = 0;
