@@ -1,10 +1,15 @@
 #include "engine/consolidator.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <exception>
+#include <optional>
+#include <utility>
 
 #include "engine/no_throw.h"
 
@@ -13,16 +18,43 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
 // While there is work the thread looks for it so often, which spares writers the call that would
 // wake it; it goes to sleep after so many looks in vain.
 constexpr microseconds kPause(50);
 constexpr int kLooksInVain = 40;
-// A pause that took so long means that no processor was idle. Then writers do all of it themselves
-// for a while: to wait for a latch whose holder waits for a processor costs more than rewriting.
-constexpr milliseconds kKeptWaiting(1);
+// A pause in which the thread waited so long for a processor means that none is idle. Then writers
+// do all of it themselves for a while: to wait for a latch whose holder waits for a processor costs
+// more than rewriting.
+constexpr nanoseconds kKeptWaiting = microseconds(500);
 constexpr milliseconds kAwayMin(1);
 constexpr milliseconds kAwayMax(128);
+
+// How long the calling thread has waited for a processor so far (proc(5), schedstat).
+class WaitingTime {
+ public:
+  WaitingTime() : fd_(open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC)) {}
+  ~WaitingTime() {
+    if (fd_ >= 0) close(fd_);
+  }
+  WaitingTime(const WaitingTime&) = delete;
+  WaitingTime& operator=(const WaitingTime&) = delete;
+  /// Nothing where the kernel does not tell.
+  std::optional<nanoseconds> Read() const {
+    char text[128];
+    const ssize_t n = fd_ < 0 ? -1 : pread(fd_, text, sizeof text - 1, 0);
+    if (n <= 0) return std::nullopt;
+    text[n] = '\0';
+    long long ran = 0;
+    long long waited = 0;
+    if (std::sscanf(text, "%lld %lld", &ran, &waited) != 2) return std::nullopt;
+    return nanoseconds(waited);
+  }
+
+ private:
+  const int fd_;
+};
 
 }  // namespace
 
@@ -60,16 +92,8 @@ void Consolidator::Stop() {
   if (worker_.joinable()) worker_.join();
 }
 
-void Consolidator::Pause(std::unique_lock<std::mutex>* lock) {
-  lock->unlock();
-  const auto begin = std::chrono::steady_clock::now();
-  std::this_thread::sleep_for(kPause);
-  const bool kept_waiting = std::chrono::steady_clock::now() - begin > kKeptWaiting;
-  lock->lock();
-  if (!kept_waiting) {
-    away_for_ = std::max(milliseconds(away_for_ / 2), kAwayMin);
-    return;
-  }
+// After some time in which no processor was idle.
+void Consolidator::StayAway(std::unique_lock<std::mutex>* lock) {
   away_ = true;
   count_ = 0;
   changed_.notify_all();
@@ -82,12 +106,22 @@ void Consolidator::Run() {
   // Does not interrupt a writer that runs where this thread wakes up.
   const sched_param as_before{};
   (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &as_before);
+  const WaitingTime waiting_time;
+  auto waited = waiting_time.Read();
   std::unique_lock lock(mutex_);
   int in_vain = 0;
   while (!stop_) {
     if (count_ == 0 && in_vain < kLooksInVain) {
       in_vain++;
-      Pause(&lock);
+      lock.unlock();
+      std::this_thread::sleep_for(kPause);
+      const auto before = std::exchange(waited, waiting_time.Read());
+      lock.lock();
+      if (!before || !waited || *waited - *before > kKeptWaiting) {
+        StayAway(&lock);
+      } else {
+        away_for_ = std::max(away_for_ - kAwayMin, kAwayMin);
+      }
       continue;
     }
     if (count_ == 0) {

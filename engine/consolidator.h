@@ -46,7 +46,7 @@ class Consolidator {
   static constexpr size_t kNotes = 256;
 
   void Run();
-  void Pause(std::unique_lock<std::mutex>* lock);
+  void StayAway(std::unique_lock<std::mutex>* lock);
 
   std::mutex step_mutex_;  // before mutex_ and all latches
   std::mutex mutex_;
