@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
+#include <thread>
 #include <vector>
 
 #include "tests/engine/engine_test_util.h"
@@ -205,6 +207,48 @@ TEST_F(ConsolidateIfFull, KeepsVersionsForSnapshots) {
   ASSERT_OK(store().Get("1500", &value));
   EXPECT_EQ(value, "new");
   fixture_.pool().ReleaseSnapshot(*snapshot);
+}
+
+// Whenever it comes, in whatever order, beside writers of the same leaves.
+TEST_F(ConsolidateIfFull, BesideWriters) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto is_done = [&] {
+    return fixture_.pool().GetStatistics().consolidated_ahead >= 50 ||
+           std::chrono::steady_clock::now() > deadline;
+  };
+  const auto text_of = [](int key, uint64_t version) {
+    std::string text = std::to_string(key) + " " + std::to_string(version);
+    text.resize(kValueBytes, '.');
+    return text;
+  };
+  std::vector<std::thread> threads;
+  std::array<Contents, 2> written;
+  for (size_t t = 0; t < written.size(); t++) {
+    threads.emplace_back([&, t] {
+      Random random(t);
+      for (uint64_t version = 0; !is_done(); version++) {
+        const int key = 1000 + 10 * static_cast<int>(2 * random.Below(100) + t);
+        const std::string text = text_of(key, version);
+        written[t][std::to_string(key)] = text;
+        EXPECT_OK(store().Put(std::to_string(key), text));
+      }
+    });
+  }
+  Random random(2);
+  while (!is_done()) {
+    LeafSnapshot leaf;
+    EXPECT_OK(tree().PinLeaf(std::to_string(1000 + 10 * random.Below(200)), SeekTo::kAt, &leaf));
+    const uint64_t number = leaf.node.number();
+    tree().Unpin(leaf.node.pfn());
+    EXPECT_OK(Consolidate(leaf.node, number));
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GE(fixture_.pool().GetStatistics().consolidated_ahead, 50u);
+  for (Contents& contents : written) {
+    for (auto& [key, text] : contents) expected_[key] = text;
+  }
+  EXPECT_EQ(Problems(fixture_.pool()), "");
+  EXPECT_EQ(Read(store()), expected_);
 }
 
 }  // namespace
