@@ -49,6 +49,7 @@ void FillAndCheck(Pool& pool, int records) {
     const std::string key = "key" + std::to_string(i * 7919 % records);
     ASSERT_TRUE((*store)->Put(key, std::string(100 + i % 1500, 'v')).ok());
   }
+  ASSERT_TRUE(pool.WaitForBackgroundWork().ok());
   const CheckReport report = CheckPool(PoolTestPeer::Map(pool), PoolTestPeer::GetCatalogue(pool));
   EXPECT_TRUE(report.problems.empty()) << report.ToString();
 }
@@ -128,7 +129,8 @@ void ExpectReadableAsKilled(const std::string& path, int size_mib) {
   if (child == 0) {
     CreateOptions create;
     create.size_bytes = static_cast<uint64_t>(size_mib) << 20;
-    auto pool = size_mib == 0 ? Pool::Open(path) : Pool::Create(path, create);
+    create.open.background_consolidation = false;  // one lane is in use when it is killed
+    auto pool = size_mib == 0 ? Pool::Open(path, create.open) : Pool::Create(path, create);
     if (!pool.ok()) _exit(1);
     FillAndCheck(**pool, 1000);
     KillAtStep kill("smo.6");
