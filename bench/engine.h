@@ -128,6 +128,8 @@ class Engine {
 
   /// Bytes of the medium in use.
   virtual uint64_t MediaBytes() = 0;
+  /// Of all that has been done, in the background too, which is waited for. Not called while
+  /// something is timed.
   virtual std::optional<Counters> GetCounters() { return {}; }
   /// Size of the mapping, of an engine whose DRAM is to be judged by it.
   virtual std::optional<double> PoolBytes() { return {}; }

@@ -133,6 +133,7 @@ class TuffEngine : public Engine {
   }
 
   std::optional<Counters> GetCounters() override {
+    Check(pool_->WaitForBackgroundWork());
     const Statistics s = pool_->GetStatistics();
     return Counters{s.fences, s.flushes, s.flushed_bytes};
   }
