@@ -24,9 +24,9 @@ using std::chrono::nanoseconds;
 // wake it; it goes to sleep after so many looks in vain.
 constexpr microseconds kPause(50);
 constexpr int kLooksInVain = 40;
-// A pause in which the thread waited so long for a processor means that none is idle. Then writers
-// do all of it themselves for a while: to wait for a latch whose holder waits for a processor costs
-// more than rewriting.
+// If the thread was kept waiting so long for a processor since its last look, none is idle. Then
+// writers do all of it themselves for a while: to wait for a latch whose holder waits for a
+// processor costs more than rewriting.
 constexpr nanoseconds kKeptWaiting = microseconds(500);
 constexpr milliseconds kAwayMin(1);
 constexpr milliseconds kAwayMax(128);
@@ -61,7 +61,7 @@ class WaitingTime {
 void Consolidator::Take(const Note& note) {
   if (away_.load(std::memory_order_relaxed)) return;
   std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock || stop_ || count_ == kNotes) return;
+  if (!lock || stop_ || away_ || count_ == kNotes) return;
   if (!worker_.joinable()) {
     try {
       worker_ = std::thread([this] { Run(); });
@@ -104,11 +104,17 @@ void Consolidator::StayAway(std::unique_lock<std::mutex>* lock) {
 
 void Consolidator::Run() {
   // Does not interrupt a writer that runs where this thread wakes up.
-  const sched_param as_before{};
-  (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &as_before);
+  const sched_param no_priority{};
+  (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);
   const WaitingTime waiting_time;
   auto waited = waiting_time.Read();
   std::unique_lock lock(mutex_);
+  if (!waited) {
+    away_ = true;  // for good
+    count_ = 0;
+    changed_.notify_all();
+    return;
+  }
   int in_vain = 0;
   while (!stop_) {
     if (count_ == 0 && in_vain < kLooksInVain) {

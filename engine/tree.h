@@ -156,7 +156,9 @@ class Tree {
   /// `key`, if its log has most of it, with a neighbour, if the two fit into one node.
   void Compact(std::string_view key, LaneHold* lane);
   /// Rewrites a leaf, if it is still there and nobody is writing to it, that has no room for a
-  /// put of `record_bytes` with a key of `key_bytes`.
+  /// put of `record_bytes` with a key of `key_bytes`; OK if there is nothing to do. REQUIRES: no
+  /// latch and no read section held. Errors: Busy (frozen), NotFound (dropped), Corruption,
+  /// NoSpace, ReadOnly, Io; no record is lost by them.
   Status ConsolidateIfFull(const NodeView& leaf, uint64_t number, size_t key_bytes,
                            size_t record_bytes);
   /// Is told of leaves that puts have filled.

@@ -68,6 +68,7 @@ Status Tree::ConsolidateIfFull(const NodeView& node, uint64_t number, size_t key
   map_.domain().AdmitThread();
   const Versions::WriterMark mark(versions_, object_id_);
   if (Status s = CheckGate(); !s.ok()) return s;
+  if (Status s = map_.domain().CheckWritable(); !s.ok()) return s;
   LaneHold lane(map_.lanes());
   const unsigned taken = lane.Take();
   Latch& latch = map_.memmap().At(node.pfn()).latch;

@@ -98,8 +98,8 @@ class Pool {
   Result<std::vector<StoreInfo>> ListStores();  ///< by name
 
   /// Waits until the frames of dropped stores and given-up bulk loads are back, and background
-  /// consolidation has nothing left to do. Close does not wait for them: the next open goes on.
-  /// Errors: what stopped the background work.
+  /// consolidation has nothing left to do. Close does not wait: the next open goes on with what was
+  /// dropped. Errors: what stopped the background work.
   Status WaitForBackgroundWork();
 
   /// Makes the whole batch durable and visible at once: no reader and no crash leaves half of it.
