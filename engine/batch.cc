@@ -1,6 +1,7 @@
 #include "engine/batch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/restructure.h"
 
@@ -211,6 +212,18 @@ Status BatchWriter::Append(LaneHold* lane) {
     if (!one_leaf) redo.Add(OffsetOf(node.pfn()) + end, image);
   }
   if (Status s = redo.Prepare(); !s.ok()) return s;
+  bool shown = false;
+  const auto show = [&] {
+    if (std::exchange(shown, true)) return;
+    if (TUFF_ORDER("version.pend")) in_flight.Pend(number);
+    for (size_t i = 0; i < written.size(); i++) {
+      if (2 * placed[i].size() > TailSlots(written[i]->node.order())) {
+        dense_.push_back(written[i]->first);
+      }
+      Show(*written[i], placed[i], in_group);
+      SEQUENCE_POINT("batch.shown");
+    }
+  };
   {
     WriteWindow window(map_.domain());
     Status s;
@@ -221,21 +234,16 @@ Status BatchWriter::Append(LaneHold* lane) {
       window.Store(place, image.data(), image.size());
       CRASH_POINT("group.2");
       TUFF_FLUSH("group.3", window, place, image.size());
+      TooEarly(TUFF_IN_ORDER("batch.order"), show);
       s = TUFF_FENCE("group.4", window);  // committed
       CRASH_POINT("group.5");
     } else {
+      TooEarly(TUFF_IN_ORDER("redo.order"), show);
       s = redo.CommitAndApply(window);
     }
     if (!s.ok()) return s;
   }
-  in_flight.Pend(number);
-  for (size_t i = 0; i < written.size(); i++) {
-    if (2 * placed[i].size() > TailSlots(written[i]->node.order())) {
-      dense_.push_back(written[i]->first);
-    }
-    Show(*written[i], placed[i], in_group);
-    SEQUENCE_POINT("batch.shown");
-  }
+  show();
   return Status();
 }
 

@@ -284,7 +284,7 @@ Status BulkLoader::Impl::Commit() {
   }
   fresh_.clear();
   change_ = LaneChange();
-  map_.limbo().Add(freed.data(), freed.size());
+  if (TUFF_RETIRE("bulk.retire")) map_.limbo().Add(freed.data(), freed.size());
   return Status();
 }
 
@@ -311,7 +311,7 @@ Status BulkLoader::Impl::Finish() {
   map_.domain().AdmitThread();
   if (Status s = CloseAll(); !s.ok()) return s;
   const std::lock_guard gate_lock(store_.gate_mutex);
-  store_.tree.CloseGate(Tree::Gate::kFrozen);
+  if (TUFF_ORDER("bulk.gate")) store_.tree.CloseGate(Tree::Gate::kFrozen);
   Status s = NoThrow([&] { return SwapRoots(); });
   store_.tree.OpenGate();
   if (s.ok()) {
@@ -332,7 +332,9 @@ Status BulkLoader::Impl::RetainForSnapshots() {
     if (Status s = tree.PinLeaf(low, SeekTo::kAt, &leaf); !s.ok()) return s;
     if (leaf.node.data() == nullptr) break;
     Status s = Leaf(map_, leaf.node).GatherAll(leaf.tail_count, &records);
-    if (s.ok()) store_.versions.Retain(tree.object_id(), records, tree.filled_at());
+    if (s.ok() && TUFF_ORDER("bulk.keep")) {
+      store_.versions.Retain(tree.object_id(), records, tree.filled_at());
+    }
     more = leaf.node.has_high();
     if (more) low = leaf.node.high();
     tree.Unpin(leaf.node.pfn());
@@ -363,7 +365,7 @@ Status BulkLoader::Impl::SwapRoots() {
   const Versions::InFlight in_flight(&store_.versions);
   const uint64_t number = map_.NextNumber();
   if (number == 0) return map_.domain().CheckWritable();
-  tree.SetFilledAt(number);
+  if (TUFF_ORDER("bulk.filled")) tree.SetFilledAt(number);
   WriteWindow window(map_.domain());
   return redo.CommitAndApply(window);
 }

@@ -39,10 +39,9 @@ std::string CatalogueKey(uint32_t id) {
 bool ParseCatalogueRecord(std::string_view key, std::string_view value, ObjectInfo* info) {
   uint32_t id = 0;
   CatalogueEntry entry;
-  if (key.size() != sizeof id || value.size() <= sizeof entry ||
-      value.size() - sizeof entry > kStoreNameSizeMax) {
-    return false;
-  }
+  const bool is_record = key.size() == sizeof id && value.size() > sizeof entry &&
+                         value.size() - sizeof entry <= kStoreNameSizeMax;
+  if (!TUFF_CHECK("catalogue.record", is_record)) return false;
   std::memcpy(&id, key.data(), sizeof id);
   std::memcpy(&entry, value.data(), sizeof entry);
   info->id = __builtin_bswap32(id);
@@ -67,17 +66,20 @@ Status Catalogue::Open() {
 
 Result<Anchor> Catalogue::ReadAnchor(Pfn pfn, uint32_t id, ObjectKind kind) {
   map_.domain().AdmitThread();
-  if (pfn != kCatalogueAnchorPfn &&
-      (!map_.RunInPool(pfn, 0) ||
-       map_.memmap().OwnerWordAt(pfn) != PackOwner(pfn, FrameKind::kMetadata, 0, id))) {
+  const bool is_owner = pfn == kCatalogueAnchorPfn ||
+                        (map_.RunInPool(pfn, 0) && map_.memmap().OwnerWordAt(pfn) ==
+                                                       PackOwner(pfn, FrameKind::kMetadata, 0, id));
+  if (!TUFF_CHECK("anchor.owner", is_owner)) {
     return NodeDamage(pfn, fmt::format("not the anchor of object {}", id));
   }
   Anchor anchor;
   std::memcpy(&anchor, map_.base() + OffsetOf(pfn), sizeof anchor);
-  if (anchor.checksum != AnchorChecksum(anchor, map_.hash_seed(), pfn)) {
+  if (!TUFF_CHECK("anchor.checksum",
+                  anchor.checksum == AnchorChecksum(anchor, map_.hash_seed(), pfn))) {
     return NodeDamage(pfn, fmt::format("anchor of object {} has a wrong checksum", id));
   }
-  if (anchor.object_id != id || anchor.kind != static_cast<uint32_t>(kind)) {
+  const bool is_wanted = anchor.object_id == id && anchor.kind == static_cast<uint32_t>(kind);
+  if (!TUFF_CHECK("anchor.object", is_wanted)) {
     return NodeDamage(pfn, fmt::format("anchor is not of object {}", id));
   }
   return anchor;

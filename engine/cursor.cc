@@ -87,7 +87,9 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   status_ = tree_.PinLeaf(key, seek, &leaf_);
   if (!status_.ok() || leaf_.node.data() == nullptr) return false;
   const NodeView& node = leaf_.node;
-  if (!node.IsRightFor(key, seek == SeekTo::kBefore)) {  // or the walk might not come to an end
+  if (!TUFF_CHECK(
+          "scan.range",
+          node.IsRightFor(key, seek == SeekTo::kBefore))) {  // or the walk might not come to an end
     status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
     return false;
   }

@@ -31,12 +31,48 @@ size_t FirstChildLeft(const NodeView& node) {
 
 bool ParseGraveyardRecord(std::string_view key, std::string_view value, uint32_t* id,
                           GraveyardEntry* entry) {
-  if (key.size() != sizeof *id || value.size() != sizeof *entry) return false;
+  if (!TUFF_CHECK("graveyard.record", key.size() == sizeof *id && value.size() == sizeof *entry)) {
+    return false;
+  }
   std::memcpy(id, key.data(), sizeof *id);
   *id = __builtin_bswap32(*id);
   std::memcpy(entry, value.data(), sizeof *entry);
   return true;
 }
+
+namespace {
+
+// What the Dismantler looks at. Here, since ids cannot stand in inline functions.
+bool IsDataFrame(const PageMap& map, Pfn pfn) {
+  return TUFF_CHECK("graveyard.frame", map.RunInPool(pfn, 0));
+}
+
+bool IsNodeOf(const PageMap& map, Pfn pfn, uint64_t word, uint32_t object_id) {
+  const OwnerWord owner = UnpackOwner(word);
+  return TUFF_CHECK("graveyard.owner",
+                    OwnerIsValid(pfn, word) &&
+                        owner.kind == static_cast<uint8_t>(FrameKind::kTreeNode) &&
+                        owner.object_id == object_id && map.RunInPool(pfn, owner.order));
+}
+
+// Or a damaged word might lead to a node of the same object that is in use elsewhere.
+bool IsNamedBy(const PageMap& map, uint64_t child_word) {
+  const Pfn pfn = ChildPfn(child_word);
+  return TUFF_CHECK(
+      "graveyard.tag",
+      ChildTagMatches(child_word, NodeView(map.base() + OffsetOf(pfn), pfn).number()));
+}
+
+// For runs in the order of their frames.
+bool AreDisjoint(const LaneRun& run, const LaneRun& next) {
+  return TUFF_CHECK("graveyard.twice", next.pfn - run.pfn >= 1ull << UnpackOwner(run.owner).order);
+}
+
+void GiveToLimbo(PageMap& map, const std::vector<Limbo::Run>& freed) {
+  if (TUFF_RETIRE("graveyard.retire")) map.limbo().Add(freed.data(), freed.size());
+}
+
+}  // namespace
 
 // Frees a tree step by step.
 class Graveyard::Dismantler {
@@ -85,14 +121,15 @@ class Graveyard::Dismantler {
   // What the frame table says of a node that is not looked at otherwise.
   Status RunOf(uint64_t word, LaneRun* run) const {
     const Pfn pfn = ChildPfn(word);
-    if (!map_.RunInPool(pfn, 0)) return NodeDamage(pfn, "child word leads out of the pool");
+    if (!IsDataFrame(map_, pfn)) return NodeDamage(pfn, "child word leads out of the pool");
     map_.memmap().Touch(pfn);
     const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
-    const OwnerWord unpacked = UnpackOwner(owner);
-    if (!OwnerIsValid(pfn, owner) || unpacked.kind != static_cast<uint8_t>(FrameKind::kTreeNode) ||
-        unpacked.object_id != tree_.object_id() || !map_.RunInPool(pfn, unpacked.order)) {
+    if (!IsNodeOf(map_, pfn, owner, tree_.object_id())) {
       return NodeDamage(
           pfn, fmt::format("frame table does not give this node to object {}", tree_.object_id()));
+    }
+    if (!IsNamedBy(map_, word)) {
+      return NodeDamage(pfn, "child word and node number do not match");
     }
     *run = {pfn, owner};
     return Status();
@@ -105,7 +142,7 @@ class Graveyard::Dismantler {
     std::sort(runs.begin(), runs.end(),
               [](const LaneRun& a, const LaneRun& b) { return a.pfn < b.pfn; });
     for (size_t i = 1; i < runs.size(); i++) {
-      if (runs[i].pfn - runs[i - 1].pfn < 1ull << UnpackOwner(runs[i - 1].owner).order) {
+      if (!AreDisjoint(runs[i - 1], runs[i])) {
         return NodeDamage(runs[i].pfn, "several child words lead to this node; it stays in use");
       }
     }
@@ -131,7 +168,7 @@ class Graveyard::Dismantler {
       if (Status s = map_.lanes().Change(window, lane_, change, {}); !s.ok()) return s;
     }
     for (const Limbo::Run& run : freed) map_.memmap().At(run.pfn).Set(Descriptor::kObsolete);
-    map_.limbo().Add(freed.data(), freed.size());
+    GiveToLimbo(map_, freed);
     map_.counters().Add(Counter::kNodesDismantled, freed.size());
     return Status();
   }
@@ -179,7 +216,9 @@ Status Graveyard::Bury(const ObjectInfo& store) {
   note(1);
   const GraveyardEntry entry{store.anchor, static_cast<uint32_t>(store.kind), store.id};
   Status s = NoThrow([&]() -> Status {
-    if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    if (TUFF_ORDER("graveyard.flag")) {
+      if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    }
     return catalogue_.Move(store, tree_.get(), EntryText(entry), versions_);
   });
   if (s.ok()) Wake();
@@ -198,7 +237,9 @@ Result<ObjectInfo> Graveyard::NewBuilding(uint32_t tree_object_id) {
   }
   Result<ObjectInfo> info = ObjectInfo();
   Status s = NoThrow([&]() -> Status {
-    if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    if (TUFF_ORDER("building.flag")) {
+      if (Status in_use = map_.SetGraveyardInUse(true); !in_use.ok()) return in_use;
+    }
     info = catalogue_.NewAnchor(*id, ObjectKind::kBuilding, tree_.get(), [&](Pfn anchor) {
       return EntryText({anchor, static_cast<uint32_t>(ObjectKind::kBuilding), tree_object_id});
     });

@@ -148,10 +148,16 @@ Status GroupCommit::Append(const std::vector<Request*>& taken, Group* group, Lan
     CRASH_POINT("group.6");
     s = StoreRecords(window, node, group);
     CRASH_POINT("group.7");
-    if (s.ok()) s = TUFF_FENCE("group.8", window);
-    CRASH_POINT("group.9");
+    InOrder(
+        TUFF_IN_ORDER("group.order"),
+        [&] {
+          if (s.ok()) s = TUFF_FENCE("group.8", window);
+          CRASH_POINT("group.9");
+        },
+        [&] {
+          if (s.ok()) Show(node, *group);
+        });
   }
-  if (s.ok()) Show(node, *group);
   return s;
 }
 

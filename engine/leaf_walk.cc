@@ -28,12 +28,27 @@ void LeafWalk::Clear() {
   if (!status_.ok()) status_ = Status();
 }
 
+// Of a base that is not whole. A slot may lead to another record than its own, and then to one that
+// is out of order.
+bool LeafWalk::ReadDamagedBase(size_t i) {
+  RecordView beside;
+  if (!leaf_->ReadBase(i, &base_)) return false;
+  if (i > 0 && leaf_->ReadBase(i - 1, &beside) && beside.key >= base_.key) return false;
+  return i + 1 >= base_count_ || !leaf_->ReadBase(i + 1, &beside) || base_.key < beside.key;
+}
+
+// Nothing is left in this direction.
+void LeafWalk::End() {
+  if (leaf_ && !base_is_whole_)
+    status_ = NodeDamage(leaf_->node().pfn(), "node has a wrong checksum");
+}
+
 // False, and nowhere to stand, if it is damaged.
 inline bool LeafWalk::ReadBase(size_t i) {
   if (base_read_ == i) return true;
   const NodeView& node = leaf_->node();
   if (base_is_whole_ ? ParseRecord(node.data(), node.RecordOffset(i), node.base_end(), &base_)
-                     : leaf_->ReadBase(i, &base_)) [[likely]] {
+                     : ReadDamagedBase(i)) [[likely]] {
     base_read_ = i;
     base_head_ = KeyHead(base_.key);
     return true;
@@ -72,7 +87,7 @@ void LeafWalk::SettleForward() {
     const bool in_base = base_at_ < base_count_;
     const bool in_log = log_at_ < log_.size();
     at_ = At::kNowhere;
-    if (!in_base && !in_log) return;
+    if (!in_base && !in_log) return End();
     if (in_base && !ReadBase(base_at_)) return;
     const int order = !in_base ? 1 : !in_log ? -1 : CompareBaseWith(log_[log_at_]);
     at_ = order < 0 ? At::kBase : order > 0 ? At::kLog : At::kBoth;
@@ -86,7 +101,7 @@ void LeafWalk::SettleBackward() {
     const bool in_base = base_at_ > 0;
     const bool in_log = log_at_ > 0;
     at_ = At::kNowhere;
-    if (!in_base && !in_log) return;
+    if (!in_base && !in_log) return End();
     if (in_base && !ReadBase(base_at_ - 1)) return;
     const int order = !in_base ? -1 : !in_log ? 1 : CompareBaseWith(log_[log_at_ - 1]);
     if (order >= 0) base_at_--;

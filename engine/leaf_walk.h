@@ -2,7 +2,8 @@
 //
 // Base and log are merged step by step. The base is verified at once, by its one checksum, at the
 // speed of wide vectors; if that is wrong, by each record's when it is come to, so that a walk gets
-// as far as it can.
+// as far as it can. Such a walk ends with Corruption in any case: what is damaged may be what says
+// how many records there are.
 //
 // Ownership: none; the leaf must stay pinned. Thread-safety: none.
 #pragma once
@@ -60,6 +61,8 @@ class LeafWalk {
   enum class At : uint8_t { kNowhere, kBase, kLog, kBoth };
 
   bool ReadBase(size_t i);
+  bool ReadDamagedBase(size_t i);
+  void End();
   int CompareBaseWith(const SortedLog& logged) const {
     if (base_head_ != logged.head) return base_head_ < logged.head ? -1 : 1;
     return base_.key.compare(logged.record->key);

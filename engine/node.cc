@@ -74,12 +74,20 @@ void NodeView::CopySeparator(size_t i, char* to) const {
   const uint64_t head = __builtin_bswap64(heads()[i]);
   to = std::copy_n(prefix().data(), prefix().size(), to);
   std::memcpy(to, &head, std::min<size_t>(slot.bytes, 8));
-  if (slot.bytes > 8) std::memcpy(to + 8, at_ + slot.offset, slot.bytes - 8u);
+  if (slot.bytes <= 8) return;
+  const std::string_view rest = Text(slot.offset, slot.bytes - 8u);
+  std::copy_n(rest.data(), rest.size(), to + 8);
 }
 
 uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn) {
   constexpr size_t kFrom = offsetof(NodeHeader, number);
   return Checksum64(node + kFrom, base_end - kFrom, hash_seed ^ Mix64(pfn));
+}
+
+bool NodeIsWhole(const NodeView& node, uint64_t hash_seed) {
+  const size_t end = node.base_end();
+  return end >= sizeof(NodeHeader) &&
+         node.header().checksum == NodeChecksum(node.data(), end, hash_seed, node.pfn());
 }
 
 Status NodeDamage(Pfn pfn, const std::string& reason) {
@@ -92,26 +100,34 @@ namespace {
 Status VerifyHeader(const NodeView& node) {
   const NodeHeader& header = node.header();
   const bool leaf = header.kind == kNodeLeaf;
-  if (!leaf && header.kind != kNodeInner) return NodeDamage(node.pfn(), "not a tree node");
-  if (leaf != (header.level == 0) || header.level > kLevelMax) {
+  if (!TUFF_CHECK("node.kind", leaf || header.kind == kNodeInner)) {
+    return NodeDamage(node.pfn(), "not a tree node");
+  }
+  if (!TUFF_CHECK("node.level", leaf == (header.level == 0) && header.level <= kLevelMax)) {
     return NodeDamage(node.pfn(), "node has an impossible level");
   }
-  if (!leaf && header.count == 0) return NodeDamage(node.pfn(), "inner node without children");
-  if (header.low_bytes > kKeySizeMax || header.high_bytes > kKeySizeMax ||
-      header.prefix_bytes > header.low_bytes ||
-      (node.has_high() ? header.high_bytes == 0 : header.high_bytes != 0)) {
+  if (!TUFF_CHECK("node.children", leaf || header.count != 0)) {
+    return NodeDamage(node.pfn(), "inner node without children");
+  }
+  if (!TUFF_CHECK("node.fences", header.low_bytes <= kKeySizeMax &&
+                                     header.high_bytes <= kKeySizeMax &&
+                                     header.prefix_bytes <= header.low_bytes &&
+                                     node.has_high() == (header.high_bytes != 0))) {
     return NodeDamage(node.pfn(), "node has impossible fence keys");
   }
+  // The view is kept within the node's run, whatever the header says.
+  const bool fits = header.order == node.order() && header.count == node.count() &&
+                    size_t{header.base_end} * 8 == node.base_end();
   const size_t tables = node.fences_offset() + Pad8(size_t{header.low_bytes} + header.high_bytes);
   const size_t end = node.base_end() + (leaf ? 0 : 8 * size_t{header.count});
-  if (tables > node.base_end() || end > node.bytes()) {
+  if (!TUFF_CHECK("node.parts", fits && tables <= node.base_end() && end <= node.bytes())) {
     return NodeDamage(node.pfn(), "node's parts do not fit into it");
   }
   return Status();
 }
 
 Status VerifyLeaf(const NodeView& node) {
-  if (node.has_high() && node.low() >= node.high()) {
+  if (!TUFF_CHECK("leaf.fences", !node.has_high() || node.low() < node.high())) {
     return NodeDamage(node.pfn(), "fence keys out of order");
   }
   std::string_view last;
@@ -119,10 +135,12 @@ Status VerifyLeaf(const NodeView& node) {
       node.fences_offset() + Pad8(size_t{node.header().low_bytes} + node.header().high_bytes);
   for (size_t i = 0; i < node.count(); i++) {
     RecordView record;
-    if (node.RecordOffset(i) < records || !node.BaseRecord(i, &record)) {
+    const bool is_record = node.RecordOffset(i) >= records && node.BaseRecord(i, &record);
+    if (!TUFF_CHECK("leaf.record", is_record)) {
       return NodeDamage(node.pfn(), fmt::format("base record {} is not a record", i));
     }
-    if ((i > 0 && record.key <= last) || !node.Covers(record.key)) {
+    const bool in_order = (i == 0 || record.key > last) && node.Covers(record.key);
+    if (!TUFF_CHECK("leaf.order", in_order)) {
       return NodeDamage(node.pfn(), fmt::format("base record {} is out of order", i));
     }
     last = record.key;
@@ -135,16 +153,17 @@ Status VerifyLeaf(const NodeView& node) {
 Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id) {
   if (Status s = VerifyHeader(node); !s.ok()) return s;
   const NodeHeader& header = node.header();
-  if (header.checksum != NodeChecksum(node.data(), node.base_end(), hash_seed, node.pfn())) {
+  const uint64_t checksum = NodeChecksum(node.data(), node.base_end(), hash_seed, node.pfn());
+  if (!TUFF_CHECK("node.checksum", header.checksum == checksum)) {
     return NodeDamage(node.pfn(), "node has a wrong checksum");
   }
-  if (header.object_id != object_id) {
+  if (!TUFF_CHECK("node.object", header.object_id == object_id)) {
     return NodeDamage(
         node.pfn(), fmt::format("node belongs to object {}, not {}", header.object_id, object_id));
   }
   if (node.is_leaf()) return VerifyLeaf(node);
 
-  if (node.has_high() && node.low() >= node.high()) {
+  if (!TUFF_CHECK("inner.fences", !node.has_high() || node.low() < node.high())) {
     return NodeDamage(node.pfn(), "fence keys out of order");
   }
   std::string last(node.low());
@@ -152,13 +171,14 @@ Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id) 
   for (size_t i = 0; i < node.separators(); i++) {
     const InnerSlot slot = node.Slot(i);
     const size_t rest = slot.bytes > 8 ? slot.bytes - 8u : 0;
-    if (node.SeparatorBytes(i) > kKeySizeMax || slot.offset > node.base_end() ||
-        rest > node.base_end() - slot.offset) {
+    if (!TUFF_CHECK("inner.separator", node.SeparatorBytes(i) <= kKeySizeMax &&
+                                           slot.offset <= node.base_end() &&
+                                           rest <= node.base_end() - slot.offset)) {
       return NodeDamage(node.pfn(), fmt::format("separator {} is out of bounds", i));
     }
     next.clear();
     node.AppendSeparator(i, &next);
-    if (next <= last || !node.Covers(next)) {
+    if (!TUFF_CHECK("inner.order", next > last && node.Covers(next))) {
       return NodeDamage(node.pfn(), fmt::format("separator {} is out of order", i));
     }
     last.swap(next);

@@ -1,11 +1,14 @@
 // Nodes as they lie in the pool: checked access to header, base, separators and child words.
 // Format: node_format.h. Whole layout and picture: docs/format.md.
 //
-// A NodeView does not own its bytes. What it reads is safe once VerifyNode has said OK (I8); before
-// that, only header() may be looked at.
-// Thread-safety: the base is immutable, child words are read with acquire order.
+// A NodeView does not own its bytes. What it reads is right once VerifyNode has said OK; before
+// that, only header() may be looked at. Should the bytes be damaged after that, it may read
+// nonsense, but nothing beyond the node's run (I8): all that it takes from a header is bounded by
+// the run's order, which is not looked up there again. Thread-safety: the base is immutable, child
+// words are read with acquire order.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -43,18 +46,22 @@ inline uint8_t Fingerprint(std::string_view key) {
 class NodeView {
  public:
   NodeView() = default;
-  NodeView(const std::byte* at, Pfn pfn) : at_(at), pfn_(pfn) {}
+  /// Of a node whose header says how large it is.
+  NodeView(const std::byte* at, Pfn pfn)
+      : NodeView(at, pfn, reinterpret_cast<const NodeHeader*>(at)->order) {}
+  NodeView(const std::byte* at, Pfn pfn, unsigned order)
+      : at_(at), pfn_(pfn), order_(order < kNodeOrderMax ? order : kNodeOrderMax) {}
 
   Pfn pfn() const { return pfn_; }
   const std::byte* data() const { return at_; }
   const NodeHeader& header() const { return *reinterpret_cast<const NodeHeader*>(at_); }
   bool is_leaf() const { return header().kind == kNodeLeaf; }
   unsigned level() const { return header().level; }
-  unsigned order() const { return header().order; }
-  size_t bytes() const { return kFrameSize << header().order; }
-  size_t count() const { return header().count; }
+  unsigned order() const { return order_; }
+  size_t bytes() const { return kFrameSize << order_; }
+  size_t count() const { return std::min<size_t>(header().count, bytes() / kBytesPerElement); }
   uint64_t number() const { return header().number; }
-  size_t base_end() const { return size_t{header().base_end} * 8; }  // bytes
+  size_t base_end() const { return std::min(size_t{header().base_end} * 8, bytes()); }  // bytes
   uint64_t child_word() const { return PackChild(pfn_, number()); }
 
   /// Keys of the node's range are at or above low() and, if has_high(), below high().
@@ -84,13 +91,18 @@ class NodeView {
   int LowerBound(std::string_view key) const;
 
   // Inner nodes.
-  size_t separators() const { return count() - 1; }
+  size_t separators() const {
+    const size_t n = count();
+    return n - (n > 0 ? 1 : 0);
+  }
   std::string_view prefix() const { return low().substr(0, header().prefix_bytes); }
   /// The child that `key` belongs to.
   size_t ChildIndex(std::string_view key) const { return CountSeparators(key, true); }
   /// The child that the largest key below `key` belongs to.
   size_t ChildIndexBefore(std::string_view key) const { return CountSeparators(key, false); }
-  uint64_t ChildWord(size_t i) const { return Load64(at_ + base_end() + 8 * i); }
+  uint64_t ChildWord(size_t i) const {
+    return Load64(at_ + std::min(base_end() + 8 * i, bytes() - 8));
+  }
   /// Byte offset in the pool of child word i.
   uint64_t ChildPlace(size_t i) const { return OffsetOf(pfn_) + base_end() + 8 * i; }
   InnerSlot Slot(size_t i) const {
@@ -117,11 +129,16 @@ class NodeView {
 
  private:
   friend Status VerifyNode(const NodeView&, uint64_t, uint32_t);
+  // At least: a leaf's record takes 27 with its fingerprint and slot, an inner node's child 20. So
+  // the tables of as many elements as this allows lie in the node.
+  static constexpr size_t kBytesPerElement = 16;
   const uint64_t* heads() const {
     return reinterpret_cast<const uint64_t*>(at_ + sizeof(NodeHeader));
   }
   std::string_view Text(size_t offset, size_t n) const {
-    return {reinterpret_cast<const char*>(at_ + offset), n};
+    const size_t end = bytes();
+    if (offset > end) return {};
+    return {reinterpret_cast<const char*>(at_ + offset), std::min(n, end - offset)};
   }
   uint16_t Read16(size_t offset) const {
     uint16_t value = 0;
@@ -133,12 +150,16 @@ class NodeView {
 
   const std::byte* at_ = nullptr;
   Pfn pfn_ = 0;
+  unsigned order_ = 0;
 };
 
 /// Checks all that reading the node relies on: lengths, offsets, order of keys, checksum of the
-/// base. REQUIRES: the run of header().order frames (which must be <= kNodeOrderMax) lies in the
-/// pool. Errors: Corruption, with the pfn and the reason.
+/// base. REQUIRES: the node's run lies in the pool. Errors: Corruption, with the pfn and the
+/// reason.
 Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id);
+
+/// True if header and base still have the node's checksum: for who is about to copy them.
+bool NodeIsWhole(const NodeView& node, uint64_t hash_seed);
 
 /// The checksum that the node's header should have.
 uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn);

@@ -111,7 +111,7 @@ void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView
   std::byte* const fingerprints = to + sizeof header;
   std::byte* const slots = fingerprints + Pad8(records.size());
   size_t at = static_cast<size_t>(slots - to) + Pad8(2 * records.size());
-  std::memset(to, 0, Pad8(at + FenceBytes(id.low, id.high)));
+  if (TUFF_ZERO("leaf.pad")) std::memset(to, 0, Pad8(at + FenceBytes(id.low, id.high)));
   PutFences(to, &at, id);
   at = Pad8(at);
   for (size_t i = 0; i < records.size(); i++) {
@@ -121,7 +121,7 @@ void WriteLeaf(std::byte* to, const NodeIdentity& id, std::span<const RecordView
     std::memcpy(slots + 2 * i, &slot, sizeof slot);
     at += CopyRecord(to + at, record, RecordSeed(hash_seed, id.number, at));
   }
-  std::memset(to + at, 0, (kFrameSize << id.order) - at);
+  if (TUFF_ZERO("leaf.log")) std::memset(to + at, 0, (kFrameSize << id.order) - at);
   Seal(to, &header, at, id.pfn, hash_seed);
 }
 
@@ -140,7 +140,7 @@ size_t InnerBytes(std::span<const ChildEntry> children, std::string_view low,
 
 void WriteInner(std::byte* to, const NodeIdentity& id, std::span<const ChildEntry> children,
                 uint64_t hash_seed) {
-  std::memset(to, 0, kFrameSize << id.order);
+  if (TUFF_ZERO("inner.pad")) std::memset(to, 0, kFrameSize << id.order);
   NodeHeader header = MakeHeader(id, children.size());
   const size_t prefix = RangePrefix(id.low, id.high);
   header.prefix_bytes = static_cast<uint16_t>(prefix);
@@ -207,7 +207,7 @@ void InnerSplice::Write(std::byte* to, const NodeIdentity& id, uint64_t left, ui
   std::byte* const slots = heads + 8 * (n + 1);
   const size_t slots_end = static_cast<size_t>(slots - to) + sizeof(InnerSlot) * (n + 1);
   const size_t text = Pad8(slots_end);
-  std::memset(to + slots_end, 0, text - slots_end);
+  if (TUFF_ZERO("splice.slots")) std::memset(to + slots_end, 0, text - slots_end);
   size_t end = text + text_bytes_;
   const InnerSlot slot{static_cast<uint16_t>(end), static_cast<uint16_t>(tail_.size())};
 
@@ -226,13 +226,13 @@ void InnerSplice::Write(std::byte* to, const NodeIdentity& id, uint64_t left, ui
   std::memcpy(to + text, old_.data() + old_.fences_offset(), text_bytes_);
   if (tail_.size() > 8) PutText(to, &end, tail_.substr(8));
   const size_t words = Pad8(end);
-  std::memset(to + end, 0, words - end);
+  if (TUFF_ZERO("splice.text")) std::memset(to + end, 0, words - end);
   std::byte* const place =
       CopyAround(to + words, old_.data() + old_.base_end(), n + 1, at_, sizeof left);
   std::memcpy(place, &left, sizeof left);
   std::memcpy(place + sizeof left, &right, sizeof right);
   const size_t all = words + 8 * (n + 2);
-  std::memset(to + all, 0, (kFrameSize << id.order) - all);
+  if (TUFF_ZERO("splice.rest")) std::memset(to + all, 0, (kFrameSize << id.order) - all);
   Seal(to, &header, words, id.pfn, hash_seed);
 }
 

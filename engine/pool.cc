@@ -41,10 +41,16 @@ Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const Create
   Status s = NoThrow([&] { return PageMap::Create(path, options, Catalogue::Format); });
   if (!s.ok()) return s;
   auto pool = Open(path, options.open);
-  if (!pool.ok()) return pool;
-  s = NoThrow([&] { return (*pool)->impl_->graveyard.Prepare(); });
-  if (!s.ok() && s.code() != Code::kNoSpace) return s;
-  return pool;
+  if (pool.ok()) {
+    s = NoThrow([&] { return (*pool)->impl_->graveyard.Prepare(); });
+    if (s.ok() || s.code() == Code::kNoSpace) return pool;
+    *pool = nullptr;
+  } else {
+    s = pool.TakeStatus();
+  }
+  // Nothing is left behind of a pool that nobody has seen.
+  if (s.code() != Code::kLocked) PageMap::Remove(path);
+  return s;
 }
 
 Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOptions& options) {

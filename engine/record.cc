@@ -3,6 +3,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "pagemap/steps.h"
+
 namespace tuff {
 namespace {
 
@@ -35,7 +37,7 @@ size_t EncodeRecord(std::byte* to, std::string_view key, std::string_view value,
   const size_t bytes = RecordBytes(key.size(), value.size());
   RecordHeader header{0, static_cast<uint16_t>(key.size()), static_cast<uint16_t>(value.size()),
                       sequence_and_type};
-  std::memset(to + bytes - 8, 0, 8);
+  if (TUFF_ZERO("record.pad")) std::memset(to + bytes - 8, 0, 8);
   std::memcpy(to, &header, sizeof header);
   std::memcpy(to + sizeof header, key.data(), key.size());
   if (!value.empty()) std::memcpy(to + sizeof header + key.size(), value.data(), value.size());
@@ -48,7 +50,7 @@ size_t CopyRecord(std::byte* to, const RecordView& record, uint64_t seed) {
   if (record.hash == 0) {
     return EncodeRecord(to, record.key, record.value, record.sequence_and_type, seed);
   }
-  std::memset(to + record.bytes - 8, 0, 8);
+  if (TUFF_ZERO("record.copy")) std::memset(to + record.bytes - 8, 0, 8);
   std::memcpy(to, record.at, sizeof(RecordHeader) + record.key.size() + record.value.size());
   const auto checksum = static_cast<uint32_t>(ChecksumOfHash(record.hash, seed));
   std::memcpy(to, &checksum, sizeof checksum);
@@ -71,7 +73,8 @@ bool FindGroup(const std::byte* node, size_t offset, size_t end, uint64_t seed, 
   *bytes = size_t{header.value_bytes} * 8;
   return header.key_bytes == 0 && TypeOf(header.sequence_and_type) == RecordType::kGroup &&
          *bytes > 0 && *bytes <= end - offset - kGroupBytes &&
-         header.checksum == RecordChecksum(node + offset, 0, *bytes, seed);
+         TUFF_CHECK("group.checksum",
+                    header.checksum == RecordChecksum(node + offset, 0, *bytes, seed));
 }
 
 bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,

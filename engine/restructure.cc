@@ -69,10 +69,11 @@ Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
         Code::kNoSpace,
         fmt::format("{}: the pool is full; delete something or make a larger one", map_.path()));
   }
-  fresh->node = NodeView(map_.base() + OffsetOf(id->pfn), id->pfn);
+  fresh->node = NodeView(map_.base() + OffsetOf(id->pfn), id->pfn, id->order);
   __builtin_prefetch(map_.base() + OwnerWordOffset(id->pfn), 1);
   // A thread that still wants the frame's former node may hold the latch for a moment.
-  map_.memmap().Touch(id->pfn).latch.Lock();
+  Latch& latch = map_.memmap().Touch(id->pfn).latch;
+  if (TUFF_ORDER("smo.born")) latch.Lock();
   change_.new_runs.push_back(
       {id->pfn, PackOwner(id->pfn, FrameKind::kTreeNode, id->order, id->object_id)});
   if (id->order > 0) counted_.push_back(Counter::kCompoundNodes);
@@ -85,7 +86,8 @@ Status Restructure::AddNode(NodeIdentity* id, NewNode** node) {
 void Restructure::Seal(NewNode& fresh, size_t longest_key) {
   Descriptor& head = map_.memmap().At(fresh.node.pfn());
   Leaf::ResetTail(head, NodeView(fresh.bytes.get(), fresh.node.pfn()).base_end(), longest_key);
-  head.flags.store(Descriptor::kHead | Descriptor::kVerified | Descriptor::kTailBuilt,
+  head.flags.store(Descriptor::kHead | Descriptor::kVerified | Descriptor::kTailBuilt |
+                       fresh.order << Descriptor::kOrderShift,
                    std::memory_order_release);
 }
 
@@ -182,7 +184,9 @@ Status Restructure::GatherForRewrite(const Leaf& leaf, std::vector<RecordView>* 
   if (versions != nullptr && versions->HasSnapshots()) {
     if (Status s = leaf.GatherAll(leaf.tail_count(), records); !s.ok()) return s;
     SEQUENCE_POINT("version.retain");
-    versions->Retain(tree_.object_id(), *records, tree_.filled_at());
+    if (TUFF_ORDER("version.keep")) {
+      versions->Retain(tree_.object_id(), *records, tree_.filled_at());
+    }
   }
   return leaf.Gather(leaf.tail_count(), records);
 }
@@ -284,8 +288,10 @@ bool Restructure::LatchNeighbour(const NodeView& node, bool right, NodeView* nei
 
 Status Restructure::LatchParent(const Level& level, NodeView* parent) {
   const NodeView& child = level.old[0];
+  uint64_t stale = 0;
   for (;;) {
     bool is_root = false;
+    bool pinned = false;
     uint64_t number = 0;
     {
       RcuReadSection section;
@@ -303,7 +309,8 @@ Status Restructure::LatchParent(const Level& level, NodeView* parent) {
         number = parent->number();
         // Were its frame reused while we wait, we could meet a new node there, born latched by a
         // thread that waits for a node of ours.
-        map_.limbo().Pin(parent->pfn());
+        pinned = TUFF_RETIRE("smo.pin");
+        if (pinned) map_.limbo().Pin(parent->pfn());
       }
     }
     SEQUENCE_POINT("smo.latch");
@@ -316,21 +323,25 @@ Status Restructure::LatchParent(const Level& level, NodeView* parent) {
         return Status();
       }
       latch.Unlock();
+      if (Status s = tree_.LedToStale(child, child.number(), &stale); !s.ok()) return s;
       continue;
     }
     Latch& latch = map_.memmap().At(parent->pfn()).latch;
     latch.Lock();
-    map_.limbo().Unpin(parent->pfn());
-    if (tree_.IsLive(*parent, level.level + 1) && parent->Covers(child.low())) {
-      if (ChildPfn(parent->ChildWord(parent->ChildIndex(child.low()))) == child.pfn()) {
-        return Status();
-      }
-      if (parent->number() == number) {
-        latch.Unlock();
-        return NodeDamage(parent->pfn(), fmt::format("no child word for pfn {}", child.pfn()));
-      }
+    if (pinned) map_.limbo().Unpin(parent->pfn());
+    const bool live = tree_.IsLive(*parent, level.level + 1) && parent->Covers(child.low());
+    if (TUFF_CHECK("smo.live", live) &&
+        ChildPfn(parent->ChildWord(parent->ChildIndex(child.low()))) == child.pfn()) {
+      return Status();
     }
+    const bool in_use = tree_.IsInUse(*parent);
+    const bool same = in_use && parent->number() == number;
     latch.Unlock();
+    if (!TUFF_CHECK("smo.parent", !same))
+      return NodeDamage(parent->pfn(), fmt::format("no child word for pfn {}", child.pfn()));
+    if (!in_use) {
+      if (Status s = tree_.LedToStale(*parent, number, &stale); !s.ok()) return s;
+    }
     map_.counters().Add(Counter::kRestarts);
   }
 }
@@ -405,11 +416,14 @@ Status Restructure::SpliceParent(const NodeView& parent, const InnerSplice& spli
 
 Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                                     bool* merge_failed, Level* next) {
+  if (!NodeIsWhole(parent, map_.hash_seed()))  // what is damaged is not copied
+    return NodeDamage(parent.pfn(), "node has a wrong checksum");
   const size_t at = parent.ChildIndex(level.old[0].low());
   if (level.old.size() == 1 && level.fresh.size() == 2) {
     const std::string_view separator = level.fresh[1].low;
-    if (!parent.Covers(separator) || separator == parent.low() ||
-        parent.ChildIndex(separator) != at || parent.ChildIndexBefore(separator) != at) {
+    if (!TUFF_CHECK("smo.range", parent.Covers(separator) && separator != parent.low() &&
+                                     parent.ChildIndex(separator) == at &&
+                                     parent.ChildIndexBefore(separator) == at)) {
       return NodeDamage(level.old[0].pfn(), "the tree leads to a node of another range");
     }
     const InnerSplice splice(parent, at, separator);

@@ -48,7 +48,8 @@ class Restructure {
 
   /// Rewrites `leaf` so that `pending` has room. REQUIRES: its latch is held; it is handed over.
   /// When OK the change is committed (F2) and its leaves are still latched: append, then Finish.
-  /// On error nothing has changed and all latches are released. NoSpace may be temporary.
+  /// On error all latches are released, and nothing has changed, unless the pool is read-only now.
+  /// NoSpace may be temporary.
   /// `record`, if given, is `pending` itself: it becomes part of the new leaf of its key, and so
   /// durable with it; to be shown by Finish. REQUIRES then: inside a Versions::InFlight.
   Status Rewrite(const NodeView& leaf, const PendingRecord& pending, NewRecord* record = nullptr);
@@ -66,8 +67,12 @@ class Restructure {
   /// F3: retires the lane, fences. Calls `durable` (once) if that went well, then releases all.
   template <typename Durable>
   Status Finish(const Durable& durable) {
-    Status s = RetireAndFence();
-    if (s.ok()) durable();
+    Status s;
+    InOrder(
+        OrderOfShowing(), [&] { s = RetireAndFence(); },
+        [&] {
+          if (s.ok()) durable();
+        });
     ReleaseAll();
     return s;
   }
@@ -118,7 +123,10 @@ class Restructure {
   void SetWord(uint64_t place, uint64_t old_value, uint64_t new_value);
   void AssertState() const;
   Status Commit();
+  static const Step* OrderOfShowing();
   Status RetireAndFence();
+  void Unlatch();
+  void GiveToLimbo();
   void ReleaseAll();
   void Undo(size_t latched_kept);
 

@@ -70,15 +70,20 @@ Status Restructure::Commit() {
   window_->Store64(change_.place, change_.new_value);
   CRASH_POINT("smo.7");
   TUFF_FLUSH("smo.8", *window_, change_.place, 8);
-  if (Status s = TUFF_FENCE("smo.9", *window_); !s.ok()) return s;  // F2: committed
+  Status s = TUFF_FENCE("smo.9", *window_);  // F2: committed
   CRASH_POINT("smo.10");
+  // If that has failed, too: the pool is read-only now, and whoever descends comes to the new
+  // nodes, which are durable.
   committed_ = true;
-  for (const NodeView& node : old_) map_.memmap().At(node.pfn()).Set(Descriptor::kObsolete);
+  if (TUFF_RETIRE("smo.obsolete")) {
+    for (const NodeView& node : old_) map_.memmap().At(node.pfn()).Set(Descriptor::kObsolete);
+  }
   for (const auto& fresh : fresh_) {
     map_.memmap().At(fresh->node.pfn()).Set(Descriptor::kReachable);
   }
   for (const Counter counter : counted_) map_.counters().Add(counter);
-  return Status();
+  if (!s.ok()) ReleaseAll();
+  return s;
 }
 
 NodeView Restructure::LeafFor(std::string_view key) const {
@@ -89,7 +94,12 @@ NodeView Restructure::LeafFor(std::string_view key) const {
   return NodeView();
 }
 
+const Step* Restructure::OrderOfShowing() { return TUFF_IN_ORDER("smo.order"); }
+
 Status Restructure::RetireAndFence() {
+  // Mutants: what ReleaseAll does too early.
+  TooEarly(TUFF_IN_ORDER("smo.release"), [&] { Unlatch(); });
+  TooEarly(TUFF_IN_ORDER("smo.limbo"), [&] { GiveToLimbo(); });
   map_.lanes().Retire(*window_, lane_);
   CRASH_POINT("smo.11");
   Status s = TUFF_FENCE("smo.12", *window_);  // F3
@@ -99,14 +109,23 @@ Status Restructure::RetireAndFence() {
 
 void Restructure::ReleaseAll() {
   window_.reset();
+  Unlatch();
+  // After a failed fence the change may or may not be on the medium: nothing is reused.
+  if (committed_ && !map_.domain().failed()) GiveToLimbo();
+}
+
+void Restructure::Unlatch() {
   for (const auto& fresh : fresh_) map_.memmap().At(fresh->node.pfn()).latch.Unlock();
   for (const NodeView& node : old_) map_.memmap().At(node.pfn()).latch.Unlock();
   for (Latch* latch : other_) latch->Unlock();
   old_.clear();
   fresh_.clear();
   other_.clear();
-  // After a failed fence the change may or may not be on the medium: nothing is reused.
-  if (committed_ && !map_.domain().failed()) map_.limbo().Add(freed_.data(), freed_.size());
+}
+
+void Restructure::GiveToLimbo() {
+  if (TUFF_RETIRE("smo.retire")) map_.limbo().Add(freed_.data(), freed_.size());
+  freed_.clear();
 }
 
 // Gives back what was prepared; keeps the latches of the first `latched_kept` old nodes.

@@ -25,6 +25,10 @@ Status NeedsLane() { return Status(Code::kBusy, "all lanes are taken"); }
 
 }  // namespace
 
+Status OfAnotherRange(const NodeView& leaf) {
+  return NodeDamage(leaf.pfn(), "the tree leads to a leaf of another range");
+}
+
 Status NoSuchKey() { return Status(Code::kNotFound, "no such key"); }
 
 Status CheckKey(std::string_view key) {
@@ -73,24 +77,28 @@ Status Tree::VerifyFirst(const NodeView& node, Descriptor& descriptor) {
   SEQUENCE_POINT("verify.1");
   const NodeHeader& header = node.header();
   const Pfn pfn = node.pfn();
-  if (header.order > kNodeOrderMax || !map_.RunInPool(pfn, header.order)) {
+  if (!TUFF_CHECK("node.frames",
+                  header.order <= kNodeOrderMax && map_.RunInPool(pfn, header.order))) {
     return NodeDamage(pfn, "not a tree node");
   }
   const uint64_t owner = map_.memmap().OwnerWordAt(pfn);
-  if (owner != PackOwner(pfn, FrameKind::kTreeNode, header.order, object_id_)) {
+  const uint64_t wanted = PackOwner(pfn, FrameKind::kTreeNode, header.order, object_id_);
+  // One that is no head lies inside another run.
+  if (!TUFF_CHECK("node.owner", owner == wanted && descriptor.Has(Descriptor::kHead))) {
     // Another thread may have replaced the node meanwhile; it has then verified it before.
     if (descriptor.Has(Descriptor::kVerified)) return Status();
     return NodeDamage(pfn,
                       fmt::format("frame table does not give this node to object {}", object_id_));
   }
   if (Status s = VerifyNode(node, map_.hash_seed(), object_id_); !s.ok()) return s;
-  descriptor.Set(Descriptor::kVerified | Descriptor::kReachable);
+  descriptor.Set(Descriptor::kVerified | Descriptor::kReachable |
+                 node.order() << Descriptor::kOrderShift);
   return Status();
 }
 
 Status Tree::Visit(uint64_t word, int level, NodeView* node) {
   const Pfn pfn = ChildPfn(word);
-  if (!map_.RunInPool(pfn, 0)) {
+  if (!TUFF_CHECK("child.frame", map_.RunInPool(pfn, 0))) {
     return NodeDamage(
         pfn, fmt::format("object {} refers to a frame outside the pool's data", object_id_));
   }
@@ -99,10 +107,15 @@ Status Tree::Visit(uint64_t word, int level, NodeView* node) {
   if (!descriptor.Has(Descriptor::kVerified)) [[unlikely]] {
     if (Status s = VerifyFirst(*node, descriptor); !s.ok()) return s;
   }
-  if (!ChildTagMatches(word, node->number())) {
+  *node = NodeView(node->data(), pfn, Descriptor::OrderOf(descriptor.flags.load()));
+  if (node->header().object_id != object_id_) {  // found to be sound, but by another tree
+    return NodeDamage(pfn, fmt::format("node belongs to object {}, not {}",
+                                       node->header().object_id, object_id_));
+  }
+  if (!TUFF_CHECK("child.tag", ChildTagMatches(word, node->number()))) {
     return NodeDamage(pfn, "child word and node number do not match");
   }
-  if (level >= 0 && node->level() != static_cast<unsigned>(level)) {
+  if (!TUFF_CHECK("child.level", level < 0 || node->level() == static_cast<unsigned>(level))) {
     return NodeDamage(pfn, "node is on the wrong level");
   }
   return Status();
@@ -115,12 +128,16 @@ inline bool Tree::VisitKnown(uint64_t word, unsigned level, NodeView* node) cons
     return false;
   const Memmap& memmap = map_.memmap();
   memmap.Prefetch(pfn);
-  const NodeView next(map_.base() + OffsetOf(pfn), pfn);
-  __builtin_prefetch(next.data());
-  __builtin_prefetch(next.data() + 64);
-  __builtin_prefetch(next.data() + 128);
-  if (!memmap.IsInitialised(pfn) || !memmap.At(pfn).Has(Descriptor::kVerified) ||
-      !ChildTagMatches(word, next.number()) || next.level() != level) [[unlikely]] {
+  const std::byte* const at = map_.base() + OffsetOf(pfn);
+  __builtin_prefetch(at);
+  __builtin_prefetch(at + 64);
+  __builtin_prefetch(at + 128);
+  if (!memmap.IsInitialised(pfn)) [[unlikely]]
+    return false;
+  const uint32_t flags = memmap.At(pfn).flags.load(std::memory_order_acquire);
+  const NodeView next(at, pfn, Descriptor::OrderOf(flags));
+  if ((flags & Descriptor::kVerified) == 0 || !ChildTagMatches(word, next.number()) ||
+      next.level() != level || next.header().object_id != object_id_) [[unlikely]] {
     return false;
   }
   *node = next;
@@ -167,13 +184,16 @@ bool Tree::StepBeside(std::string_view key, SeekTo seek, ParentSlot* place, Node
          leaf->IsRightFor(key, seek == SeekTo::kBefore);
 }
 
-bool Tree::IsLive(const NodeView& node, unsigned level) const {
+bool Tree::IsInUse(const NodeView& node) const {
   const Descriptor& descriptor = map_.memmap().At(node.pfn());
   assert(descriptor.latch.IsLocked());
   const uint32_t flags = descriptor.flags.load(std::memory_order_acquire);
   constexpr uint32_t kInUse = Descriptor::kHead | Descriptor::kVerified;
-  if ((flags & (kInUse | Descriptor::kObsolete)) != kInUse) return false;
-  return node.header().object_id == object_id_ && node.level() == level;
+  return (flags & (kInUse | Descriptor::kObsolete)) == kInUse;
+}
+
+bool Tree::IsLive(const NodeView& node, unsigned level) const {
+  return IsInUse(node) && node.header().object_id == object_id_ && node.level() == level;
 }
 
 Status Tree::CheckGate() const {
@@ -190,8 +210,9 @@ Status Tree::CheckGate() const {
 
 void Tree::CloseGate(Gate gate) {
   gate_.store(gate, std::memory_order_seq_cst);
-  RcuSynchronize();  // who has not seen it has left its read section, and is marked if it writes
-  versions_->AwaitWriters(object_id_);
+  if (TUFF_ORDER("gate.seen"))
+    RcuSynchronize();  // who has not seen it has left its read section, and is marked if it writes
+  if (TUFF_ORDER("gate.writers")) versions_->AwaitWriters(object_id_);
 }
 
 void Tree::AwaitThaw() const {
@@ -212,8 +233,10 @@ Status Tree::MakeRoot(unsigned lane) {
 }
 
 Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, bool holds_others) {
+  uint64_t stale = 0;
   for (;;) {
     uint64_t number = 0;
+    bool pinned = false;
     {
       RcuReadSection section;
       if (Status s = CheckGate(); !s.ok()) return s;
@@ -222,7 +245,11 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
         number = leaf->number();
         Leaf(map_, *leaf).PrefetchLogEnd();
       }
-      if (leaf->data() != nullptr && holds_others) map_.limbo().Pin(leaf->pfn());
+      if (leaf->data() != nullptr && holds_others && !leaf->Covers(key)) {
+        return OfAnotherRange(*leaf);  // it may be one of those held
+      }
+      pinned = leaf->data() != nullptr && holds_others && TUFF_RETIRE("put.pin");
+      if (pinned) map_.limbo().Pin(leaf->pfn());
     }
     if (leaf->data() == nullptr) {
       if (Status s = MakeRoot(lane->Take()); !s.ok()) return s;
@@ -231,11 +258,15 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
     SEQUENCE_POINT("put.latch");
     Descriptor& head = map_.memmap().At(leaf->pfn());
     LatchHold hold(head.latch);
-    if (holds_others) map_.limbo().Unpin(leaf->pfn());
-    if (!IsLive(*leaf, 0) || !leaf->Covers(key)) {  // replaced since the descent
-      const bool same = IsLive(*leaf, 0) && leaf->number() == number;
+    if (pinned) map_.limbo().Unpin(leaf->pfn());
+    if (!TUFF_CHECK("put.live",
+                    IsLive(*leaf, 0) && leaf->Covers(key))) {  // replaced since the descent
+      const bool in_use = IsInUse(*leaf);
       map_.counters().Add(Counter::kRestarts);
-      if (same) return NodeDamage(leaf->pfn(), "the tree leads to a leaf of another range");
+      if (!TUFF_CHECK("put.range", !in_use || leaf->number() != number)) {
+        return OfAnotherRange(*leaf);
+      }
+      if (Status s = in_use ? Status() : LedToStale(*leaf, number, &stale); !s.ok()) return s;
       continue;
     }
     Leaf writer(map_, *leaf);
@@ -269,10 +300,13 @@ Status Tree::Append(const NodeView& node, std::string_view key, std::string_view
     window.Store(place, scratch, bytes);
     CRASH_POINT("put.2");
     TUFF_FLUSH("put.3", window, place, bytes);
-    s = TUFF_FENCE("put.4", window);
+    InOrder(
+        TUFF_IN_ORDER("put.order"), [&] { s = TUFF_FENCE("put.4", window); },
+        [&] {
+          CRASH_POINT("put.5");
+          if (s.ok()) leaf.Publish(key, offset, bytes);
+        });
   }
-  CRASH_POINT("put.5");
-  if (s.ok()) leaf.Publish(key, offset, bytes);
   return s;
 }
 
@@ -387,58 +421,6 @@ Status Tree::Delete(std::string_view key, const Precondition& precondition) {
   return s;
 }
 
-Status Tree::AppendWithRun(const NodeView& node, std::string_view key, std::string_view value,
-                           unsigned lane, const RunChange& with) {
-  Leaf leaf(map_, node);
-  const uint64_t number = map_.NextNumber();
-  if (number == 0) return map_.domain().CheckWritable();
-  const size_t offset = leaf.tail_end();
-  const uint64_t place = OffsetOf(node.pfn()) + offset;
-  LaneChange change;
-  change.decider = LaneDecider::kRecord;
-  change.place = place;
-  change.new_value = PackSequence(number, with.type);
-  change.record_seed = RecordSeed(map_.hash_seed(), node.number(), offset);
-  change.object_id = object_id_;
-  (with.type == RecordType::kPut ? change.new_runs : change.old_runs).push_back(with.run);
-  std::byte* const scratch = RecordScratch();
-  const size_t bytes = EncodeRecord(scratch, key, value, change.new_value, change.record_seed);
-  change.record_bytes = static_cast<uint32_t>(bytes);
-
-  WriteWindow window(map_.domain());
-  if (!with.frame.empty()) {
-    TUFF_COPY("object.1", window, OffsetOf(with.run.pfn), with.frame.data(), with.frame.size());
-  }
-  CRASH_POINT("object.2");
-  map_.lanes().Enter(window, lane, change);
-  if (Status s = TUFF_FENCE("object.3", window); !s.ok()) return s;  // F1
-  CRASH_POINT("object.4");
-  map_.lanes().SetOwners(window, change);
-  CRASH_POINT("object.5");
-  window.Store(place, scratch, bytes);
-  TUFF_FLUSH("object.6", window, place, bytes);
-  if (Status s = TUFF_FENCE("object.7", window); !s.ok()) return s;  // F2: committed
-  CRASH_POINT("object.8");
-  map_.lanes().Retire(window, lane);
-  if (Status s = TUFF_FENCE("object.9", window); !s.ok()) return s;  // F3
-  CRASH_POINT("object.10");
-  leaf.Publish(key, offset, bytes);
-  return Status();
-}
-
-Status Tree::PutWithRun(std::string_view key, std::string_view value, const LaneRun& run,
-                        std::span<const std::byte> frame) {
-  return WriteWithRun(key, value, {RecordType::kPut, run, frame});
-}
-
-Status Tree::DeleteWithRun(std::string_view key, const LaneRun& run) {
-  map_.memmap().Touch(run.pfn);  // or its page block would be initialised with the run free already
-  if (Status s = WriteWithRun(key, {}, {RecordType::kDelete, run, {}}); !s.ok()) return s;
-  const Limbo::Run freed{run.pfn, UnpackOwner(run.owner).order};
-  map_.limbo().Add(&freed, 1);
-  return Status();
-}
-
 Status Tree::WriteWithRun(std::string_view key, std::string_view value, const RunChange& change) {
   map_.domain().AdmitThread();
   if (Status s = CheckRecord(key, value); !s.ok()) return s;
@@ -453,25 +435,6 @@ Status Tree::WriteWithRun(std::string_view key, std::string_view value, const Ru
     if (s.ok()) MarkChanged();
     if (s.ok() && is_delete) Shrink(key, &lane);
     return s;
-  }
-}
-
-Status Tree::WriteWithRunOnce(std::string_view key, std::string_view value, LaneHold* lane,
-                              const RunChange& change) {
-  const size_t bytes = RecordBytes(key.size(), value.size());
-  const bool is_delete = change.type == RecordType::kDelete;
-  for (;;) {
-    NodeView node;
-    if (Status s = LatchLeaf(key, lane, &node); !s.ok()) return s;
-    LatchHold hold(map_.memmap().At(node.pfn()).latch, std::adopt_lock);
-    const Leaf leaf(map_, node);
-    if (is_delete ? leaf.HasRoom(bytes) : leaf.HasRoomForPut(key.size(), bytes)) {
-      return AppendWithRun(node, key, value, lane->Take(), change);
-    }
-    Restructure rewrite(*this, lane->Take());
-    hold.HandOver();
-    if (Status s = rewrite.Rewrite(node, {key, bytes, is_delete}); !s.ok()) return s;
-    if (Status s = rewrite.Finish([] {}); !s.ok()) return s;
   }
 }
 

@@ -179,8 +179,15 @@ class Tree {
                  ParentSlot* place = nullptr);
   /// Has a node's descriptor and first lines fetched.
   void PrefetchNode(Pfn pfn, size_t lines) const;
-  /// True if `node`, whose latch the caller holds, is in use by this tree at `level`.
+  /// True if `node`, whose latch the caller holds, has not been replaced. If it has the number
+  /// that was seen on the way to it, too, it is the same node.
+  bool IsInUse(const NodeView& node) const;
+  /// True if it is moreover this tree's, and at `level`.
   bool IsLive(const NodeView& node, unsigned level) const;
+  /// For who has latched the node `number` and found it not live: damage, if `*stale` says that it
+  /// was so before. Who replaces a node swings the word to it first, so no sound tree leads there
+  /// again. Begin with `*stale` 0.
+  Status LedToStale(const NodeView& node, uint64_t number, uint64_t* stale) const;
 
  private:
   friend class Restructure;
@@ -190,7 +197,7 @@ class Tree {
   Status VerifyFirst(const NodeView& node, Descriptor& descriptor);
   Status CheckGate() const;
   Status MakeRoot(unsigned lane);
-  Status BuildTail(const NodeView& leaf);
+  Status BuildTail(const NodeView& leaf, uint64_t number, uint64_t* stale);
   Status Write(std::string_view key, std::string_view value, RecordType type,
                const Precondition& precondition);
   Status WriteTogether(std::string_view key, std::string_view value, RecordType type,

@@ -6,9 +6,22 @@
 #include "pagemap/rcu.h"
 
 namespace tuff {
-Status Tree::BuildTail(const NodeView& leaf) {
+
+Status Tree::LedToStale(const NodeView& node, uint64_t number, uint64_t* stale) const {
+  // After a failed fence the word stays swung to what has been given up.
+  if (map_.domain().failed()) return map_.domain().CheckWritable();
+  if (*stale == number) return NodeDamage(node.pfn(), "the tree leads to a node out of use");
+  *stale = number;
+  return Status();
+}
+
+// `number` is the leaf's, as the read section has seen it; `stale`: see LedToStale.
+Status Tree::BuildTail(const NodeView& leaf, uint64_t number, uint64_t* stale) {
   LatchHold hold(map_.memmap().At(leaf.pfn()).latch);
-  return IsLive(leaf, 0) ? Leaf(map_, leaf).BuildTail() : Status();
+  if (IsLive(leaf, 0)) return Leaf(map_, leaf).BuildTail();
+  if (!IsInUse(leaf)) return LedToStale(leaf, number, stale);
+  const bool same = leaf.number() == number;
+  return same ? NodeDamage(leaf.pfn(), "leaf's header has changed") : Status();
 }
 
 // The newest record in the leaf that a reader at `sequence` may see.
@@ -29,13 +42,16 @@ Status Tree::FindAnd(std::string_view key, uint64_t sequence, const Use& use) {
   if (Status s = CheckKey(key); !s.ok()) return s;
   FoundValue found;
   bool may_be_kept = false;
+  uint64_t stale = 0;
   for (;;) {
     NodeView node;
+    uint64_t number = 0;
     {
       RcuReadSection section;
       if (gate_.load(std::memory_order_acquire) == Gate::kDropped) return CheckGate();
       if (Status s = Descend(key, SeekTo::kAt, 0, &node); !s.ok()) return s;
       if (node.data() == nullptr) break;
+      number = node.number();
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) [[likely]] {
         if (sequence < filled_at()) {  // all of it is younger
@@ -53,11 +69,15 @@ Status Tree::FindAnd(std::string_view key, uint64_t sequence, const Use& use) {
           map_.counters().Add(Counter::kGets);
           return Status();
         }
+        if (!*there && !node.Covers(key)) [[unlikely]] {  // or damage would hide the key
+          return NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
+        }
         may_be_kept = !*there && sequence < node.header().sequence_max;
         break;
       }
+      number = node.number();
     }
-    if (Status s = BuildTail(node); !s.ok()) return s;
+    if (Status s = BuildTail(node, number, &stale); !s.ok()) return s;
   }
   SEQUENCE_POINT("version.find");
   if (may_be_kept && versions_ != nullptr) {
@@ -183,8 +203,10 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
   const Pfn fetched = snapshot->beside;
   ParentSlot place = snapshot->place;
   *snapshot = LeafSnapshot();
+  uint64_t stale = 0;
   for (;;) {
     NodeView node;
+    uint64_t number = 0;
     {
       RcuReadSection section;
       if (gate_.load(std::memory_order_acquire) == Gate::kDropped) return CheckGate();
@@ -192,6 +214,7 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
         if (Status s = Descend(key, seek, 0, &node, &place); !s.ok()) return s;
         if (node.data() == nullptr) return Status();
       }
+      number = node.number();
       const Leaf leaf(map_, node);
       if (leaf.tail_built()) {
         // Much of it will be read.
@@ -208,9 +231,10 @@ Status Tree::PinLeaf(std::string_view key, SeekTo seek, LeafSnapshot* snapshot) 
         snapshot->tail_count = leaf.tail_count();
         return Status();
       }
+      number = node.number();
     }
     place = ParentSlot();
-    if (Status s = BuildTail(node); !s.ok()) return s;
+    if (Status s = BuildTail(node, number, &stale); !s.ok()) return s;
   }
 }
 

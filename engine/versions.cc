@@ -66,7 +66,9 @@ Versions::InFlight::InFlight(Versions* versions) : versions_(versions), slot_(Th
   if (versions_ == nullptr) return;
   assert(versions_->slots_[slot_].mark.load() != 0);
   // Shown to whoever sees the number taken: taking it releases, and reading the counter acquires.
-  versions_->slots_[slot_].bound.store(versions_->map_.NumberBound(), std::memory_order_relaxed);
+  if (TUFF_ORDER("version.bound")) {
+    versions_->slots_[slot_].bound.store(versions_->map_.NumberBound(), std::memory_order_relaxed);
+  }
   SEQUENCE_POINT("version.shown");
 }
 
@@ -136,7 +138,7 @@ Result<uint64_t> Versions::RegisterAs(bool taken) {
     return Status(Code::kNoMemory, "out of memory");
   }
   SEQUENCE_POINT("version.registered");
-  AwaitBelow(sequence);
+  if (TUFF_ORDER("version.wait")) AwaitBelow(sequence);
   return sequence;
 }
 

@@ -30,6 +30,9 @@ struct Descriptor {
   static constexpr uint32_t kObsolete = 16;   // replaced: in limbo or free, no longer reachable
   static constexpr uint32_t kOnceMore = 32;   // in limbo, but pinned: to be looked at at unpin
   static constexpr uint32_t kReachable = 64;  // a tree leads to it, or has done (kObsolete)
+  // With kVerified: the order of the node's run, which the header may not tell truly for ever.
+  static constexpr unsigned kOrderShift = 8;
+  static constexpr uint32_t kOrderMask = 7;
 
   /// The mount that initialised it; stored last, with release.
   std::atomic<uint64_t> generation;
@@ -52,6 +55,7 @@ struct Descriptor {
   /// Leaves, head only: the longest key in base and log, in 8-byte units. Under the latch.
   uint8_t tail_key_max;
 
+  static unsigned OrderOf(uint32_t flags) { return flags >> kOrderShift & kOrderMask; }
   bool Has(uint32_t flag) const { return (flags.load(std::memory_order_acquire) & flag) != 0; }
   void Set(uint32_t flag) { flags.fetch_or(flag, std::memory_order_release); }
   void Clear(uint32_t flag) { flags.fetch_and(~flag, std::memory_order_release); }

@@ -54,17 +54,22 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
   LaneEntry& entry = live->entry;
   std::memcpy(&entry, at, sizeof entry);
   const size_t runs = size_t{entry.new_runs} + entry.old_runs;
-  if (runs > kLaneRunsMax) return EntryVerdict::kTorn;
+  if (!TUFF_CHECK("lane.runs", runs <= kLaneRunsMax)) return EntryVerdict::kTorn;
   size_t bytes = sizeof entry + runs * sizeof(LaneRun);
   const bool redo = entry.decider == static_cast<uint16_t>(LaneDecider::kRedo);
   if (redo && entry.place == 0) {
-    if (entry.new_value > kFrameSize - bytes) return EntryVerdict::kTorn;
+    if (!TUFF_CHECK("lane.inline", entry.new_value <= kFrameSize - bytes)) {
+      return EntryVerdict::kTorn;
+    }
     bytes += entry.new_value;
   }
-  if (entry.checksum != EntryChecksum(at, bytes, entry.state, lane, hash_seed)) {
+  if (!TUFF_CHECK("lane.checksum",
+                  entry.checksum == EntryChecksum(at, bytes, entry.state, lane, hash_seed))) {
     return EntryVerdict::kTorn;
   }
-  if (redo && (runs != 0 || entry.new_value == 0)) return EntryVerdict::kBad;
+  if (redo && !TUFF_CHECK("lane.redo", runs == 0 && entry.new_value != 0)) {
+    return EntryVerdict::kBad;
+  }
   live->new_runs.resize(entry.new_runs);
   live->old_runs.resize(entry.old_runs);
   const std::byte* from = at + sizeof entry;
@@ -72,10 +77,11 @@ EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed,
     for (LaneRun& run : *list) {
       std::memcpy(&run, from, sizeof run);
       from += sizeof run;
-      if (!RunIsSane(run, frames)) return EntryVerdict::kBad;
+      if (!TUFF_CHECK("lane.run", RunIsSane(run, frames))) return EntryVerdict::kBad;
     }
   }
-  return PlaceIsSane(entry, frames) ? EntryVerdict::kLive : EntryVerdict::kBad;
+  return TUFF_CHECK("lane.place", PlaceIsSane(entry, frames)) ? EntryVerdict::kLive
+                                                              : EntryVerdict::kBad;
 }
 
 Status LaneDamage(const PersistDomain& domain, unsigned lane) {
@@ -98,7 +104,7 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
   bool happened = false;
   if (by_word) {
     const uint64_t word = Load64(base + entry.place);
-    if (word != entry.new_value && word != entry.old_value) {
+    if (!TUFF_CHECK("lane.word", word == entry.new_value || word == entry.old_value)) {
       return Status(
           Code::kCorruption,
           fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
@@ -107,8 +113,8 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
     }
     happened = word == entry.new_value;
   } else {
-    happened =
-        record_check({base + entry.place, entry.record_bytes}, entry.record_seed, entry.new_value);
+    happened = TUFF_CHECK("lane.record", record_check({base + entry.place, entry.record_bytes},
+                                                      entry.record_seed, entry.new_value));
   }
   for (const LaneRun& run : live.new_runs) {
     window.StoreUnread64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
@@ -255,19 +261,21 @@ void Lanes::SetOwners(WriteWindow& window, const LaneChange& change) {
     TUFF_FLUSH("lane.2", window, OwnerWordOffset(run.pfn), 8);
   }
   for (const LaneRun& run : change.old_runs) {
-    window.StoreUnread64(OwnerWordOffset(run.pfn), 0);
+    if (TUFF_RETIRE("lane.free")) window.StoreUnread64(OwnerWordOffset(run.pfn), 0);
     TUFF_FLUSH("lane.3", window, OwnerWordOffset(run.pfn), 8);
   }
 }
 
 void Lanes::Retire(WriteWindow& window, unsigned lane) {
-  window.StoreUnread64(LaneOffset(lane), 0);
+  if (TUFF_RETIRE("lane.retire")) window.StoreUnread64(LaneOffset(lane), 0);
   TUFF_FLUSH("lane.4", window, LaneOffset(lane), 8);
 }
 
 Status Lanes::CheckEmpty(const PersistDomain& domain) {
   for (unsigned lane = 0; lane < kLanes; lane++) {
-    if (Load64(domain.base() + LaneOffset(lane)) != 0) return LaneDamage(domain, lane);
+    if (!TUFF_CHECK("lane.empty", Load64(domain.base() + LaneOffset(lane)) == 0)) {
+      return LaneDamage(domain, lane);
+    }
   }
   return Status();
 }
@@ -294,7 +302,7 @@ Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames
       if (!s.ok()) return s;
     }  // else torn in F1: nothing of it was done
     WriteWindow window(domain);
-    window.StoreUnread64(LaneOffset(lane), 0);
+    if (TUFF_RETIRE("recover.retire")) window.StoreUnread64(LaneOffset(lane), 0);
     TUFF_FLUSH("recover.9", window, LaneOffset(lane), 8);
     if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
     CRASH_POINT("recover.11");

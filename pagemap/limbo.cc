@@ -32,6 +32,10 @@ void Limbo::Add(const Run* runs, size_t n) {
   }
   if (batch == nullptr) return;
   batches_.fetch_add(1, std::memory_order_relaxed);
+  if (!TUFF_RETIRE("limbo.defer")) {
+    GraceOver(batch.release());
+    return;
+  }
   if (RcuDefer(GraceOver, batch.get())) {
     (void)batch.release();
     return;
@@ -84,7 +88,7 @@ void Limbo::Release(const Run& run) {
   // No new pin can come: the run was unreachable before its grace period began. kOnceMore first,
   // so that an unpin that comes between the two lines below is not missed.
   descriptor.Set(Descriptor::kOnceMore);
-  if (descriptor.pins.load(std::memory_order_seq_cst) != 0) {
+  if (descriptor.pins.load(std::memory_order_seq_cst) != 0 && TUFF_RETIRE("limbo.pin")) {
     std::lock_guard lock(mutex_);
     if (descriptor.pins.load(std::memory_order_seq_cst) != 0) {
       Note(&pinned_, &run, 1);
@@ -126,7 +130,7 @@ uint64_t Limbo::Reclaim() {
     reclaiming_.swap(incoming_);
   }
   // Waiting here takes microseconds; a callback, and so a barrier, milliseconds.
-  if (!reclaiming_.empty()) RcuSynchronize();
+  if (!reclaiming_.empty() && TUFF_RETIRE("limbo.grace")) RcuSynchronize();
   for (const Run& run : reclaiming_) Release(run);
   reclaiming_.clear();
   if (batches_.load(std::memory_order_acquire) != 0) RcuBarrier();

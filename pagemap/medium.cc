@@ -9,6 +9,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -104,10 +105,20 @@ constexpr uint64_t kReserveBytes = 16ull << 40;
 class Pmem2Medium final : public Medium {
  public:
   ~Pmem2Medium() override {
-    if (map_ != nullptr) pmem2_map_delete(&map_);
+    if (map_ != nullptr && pmem2_map_delete(&map_) != 0) Unmap();
     if (reservation_ != nullptr) pmem2_vm_reservation_delete(&reservation_);
     if (config_ != nullptr) pmem2_config_delete(&config_);
     if (source_ != nullptr) pmem2_source_delete(&source_);
+  }
+
+  // libpmem2 fails where it finds no memory for what takes the mapping's place in the reservation.
+  // The mapping must go: it holds the file's lock.
+  void Unmap() {
+    munmap(base_, bytes_);
+    if (reservation_ == nullptr) return;
+    munmap(pmem2_vm_reservation_get_address(reservation_),
+           pmem2_vm_reservation_get_size(reservation_));
+    reservation_ = nullptr;
   }
 
   Status Init(int fd, const std::string& path, uint64_t bytes, const Options& options) {
@@ -305,7 +316,8 @@ Status Medium::Sync(uint64_t offset, uint64_t n) const {
 }
 
 Status Medium::SyncAll() const {
-  if (fdatasync(fd_) != 0 && errno != EINVAL) return ErrnoStatus(errno, "fdatasync", path_);
+  if (Uninterrupted([&] { return fdatasync(fd_); }) != 0 && errno != EINVAL)
+    return ErrnoStatus(errno, "fdatasync", path_);
   return Status();
 }
 
@@ -357,25 +369,43 @@ Status Medium::SealPrivate() {
 Status Medium::Reserve(uint64_t offset, uint64_t n) const {
   if (!read_only_ && IsTmpfs() && BackWithHugePages(fd_, offset, n, base_ + offset))
     return Status();
-  if (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(n)) != 0 &&
-      errno != EOPNOTSUPP && errno != ENODEV) {
+  const auto reserve = [&] {
+    return fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(n));
+  };
+  if (Uninterrupted(reserve) != 0 && errno != EOPNOTSUPP && errno != ENODEV) {
     return ErrnoStatus(errno, "cannot reserve space of the sparse file", path_);
   }
   return Status();
 }
 
-void Medium::WriteReserved(uint64_t offset, uint64_t n) const {
-  if (!stores_by_write_ || IsTmpfs()) return;
+Medium::Extent Medium::FindHole(uint64_t start, uint64_t end) const {
+  const off_t hole = lseek(fd_, static_cast<off_t>(start), SEEK_HOLE);
+  if (hole < 0 || static_cast<uint64_t>(hole) >= end) return {end, end};
+  const off_t data = lseek(fd_, hole, SEEK_DATA);
+  if (data < 0 && errno != ENXIO) return {end, end};
+  const auto round_up = [](off_t at) {
+    return (static_cast<uint64_t>(at) + kFrameSize - 1) & ~(kFrameSize - 1);
+  };
+  const uint64_t hole_end = data < 0 ? end : static_cast<uint64_t>(data) & ~(kFrameSize - 1);
+  return {std::min(round_up(hole), end), std::min(std::max(hole_end, round_up(hole)), end)};
+}
+
+Status Medium::WriteReserved(uint64_t offset, uint64_t n) const {
+  if (!stores_by_write_ || IsTmpfs()) return Status();
   const off_t data = lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
   const bool written = data < 0 ? errno != ENXIO : static_cast<uint64_t>(data) < offset + n;
-  if (written) return;
+  if (written) return Status();
   static constexpr std::array<std::byte, kFrameSize> kZeros{};
   for (uint64_t done = 0; done < n; done += kZeros.size()) {
-    if (Write(offset + done, kZeros.data(), kZeros.size()) != 0) return;
+    if (Write(offset + done, kZeros.data(), kZeros.size()) != 0) return Status();
   }
-  (void)sync_file_range(
-      fd_, static_cast<off_t>(offset), static_cast<off_t>(n),
-      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  constexpr unsigned kWriteAndWait =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  if (sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(n), kWriteAndWait) != 0 &&
+      (errno == EIO || errno == ENOSPC || errno == EDQUOT)) {
+    return ErrnoStatus(errno, "sync_file_range", path_);
+  }
+  return Status();
 }
 
 }  // namespace tuff

@@ -6,6 +6,7 @@
 // can have an overlay: private copies of pages in memory, in place of those of the file.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -75,10 +76,18 @@ class Medium {
   Status SyncAll() const;
   /// Has the file system set space aside for a range of a sparse file.
   Status Reserve(uint64_t offset, uint64_t n) const;
+  struct Extent {
+    uint64_t start, end;  // bytes of the file
+  };
+  /// The first hole of the file from `start` (a multiple of the frame size) on that begins before
+  /// `end`, as far as that, in whole frames; {end, end} if there is none, or nobody knows.
+  Extent FindHole(uint64_t start, uint64_t end) const;
   /// Writes zeros to a range that was reserved and never written, where that makes later syncs
   /// cheaper: the first sync of each page would else wait for the file system's journal as well. A
-  /// hint. REQUIRES: the range holds zeros, and nobody stores to it meanwhile.
-  void WriteReserved(uint64_t offset, uint64_t n) const;
+  /// hint; but an error may be that of a page which somebody else has written, and is told only
+  /// once: then it counts as a failed sync.
+  /// REQUIRES: the range holds zeros, and nobody stores to it meanwhile.
+  Status WriteReserved(uint64_t offset, uint64_t n) const;
   /// Maps a range for writing in one go, where that costs no I/O: instead of a page fault for each
   /// page. A hint. REQUIRES: a WriteWindow is open.
   void Prefault(uint64_t offset, uint64_t n) const;
@@ -112,6 +121,16 @@ class Medium {
   friend class Memmap;      // the memmap's bytes are volatile
   friend class WriteGuard;  // changes the mapping's protection
 };
+
+/// Makes a system call, which returns 0 or -1 with errno, again as long as a signal interrupts it.
+template <typename SystemCall>
+int Uninterrupted(const SystemCall& call) {
+  int result = 0;
+  do {
+    result = call();
+  } while (result != 0 && errno == EINTR);
+  return result;
+}
 
 /// errno as a Status: what failed, on what, why, what to do.
 Status ErrnoStatus(int error, const std::string& what, const std::string& path);

@@ -31,6 +31,7 @@ Result<std::unique_ptr<Memmap>> Memmap::Make(PersistDomain& domain, uint64_t fra
   if (place == MemmapPlace::kPool && medium.granularity() != Granularity::kPage &&
       !medium.read_only() && guard_allows) {
     memmap->place_ = MemmapPlace::kPool;
+    memmap->may_have_holes_ = sparse;
     memmap->base_ = medium.mutable_base() + OffsetOf(MemmapPfn(0));
     memmap->stride_ = OffsetOf(kSectionFrames);
   } else {
@@ -51,15 +52,24 @@ BlockState& Memmap::TouchBlock(uint64_t block) {
   return state;
 }
 
-// Has a sparse file's disk set space aside for the pool's own frames. Where the disk is full they
-// are a hole, which it may be a signal to touch (on tmpfs, even to read): memory takes its place.
+// Has a sparse file's disk set space aside for the pool's own frames. Where the disk is full there
+// are holes among them, which it may be a signal to touch (on tmpfs, even to read): memory takes
+// their place. False if there are any.
 bool Memmap::ReserveOrCover(Pfn first, uint64_t frames) {
-  const uint64_t at = OffsetOf(first);
-  const uint64_t bytes = OffsetOf(frames);
-  if (domain_.medium().Reserve(at, bytes).ok()) return true;
-  (void)mmap(domain_.medium().mutable_base() + at, bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  return false;
+  const Medium& medium = domain_.medium();
+  const uint64_t end = OffsetOf(first + frames);
+  if (medium.Reserve(OffsetOf(first), end - OffsetOf(first)).ok()) return true;
+  bool whole = true;
+  for (uint64_t at = OffsetOf(first); at < end;) {
+    const Medium::Extent hole = medium.FindHole(at, end);
+    if (hole.start < hole.end) {
+      whole = false;
+      (void)mmap(medium.mutable_base() + hole.start, hole.end - hole.start, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
+    at = hole.end;
+  }
+  return whole;
 }
 
 void Memmap::PrepareSection(uint64_t section) {
@@ -68,7 +78,7 @@ void Memmap::PrepareSection(uint64_t section) {
   const bool exempt = in_pool && domain_.guard() != nullptr;
   if (!cover && !exempt) return;
   std::lock_guard lock(prepare_mutex_);
-  if (prepared_.data()[section] != kNotPrepared) return;
+  if (Prepared(section) != kNotPrepared) return;
   std::byte prepared = kPrepared;
   if (cover && !ReserveOrCover(FrameTablePfn(section), kFrameTableFrames)) {
     prepared = kPreparedUnusable;  // nothing may be allocated: the table would not remember it
@@ -78,7 +88,7 @@ void Memmap::PrepareSection(uint64_t section) {
   // would then fault, as any stray one.
   if (!exempt ||
       domain_.guard()->Exempt(OffsetOf(MemmapPfn(section)), OffsetOf(kMemmapFrames)).ok()) {
-    prepared_.data()[section] = prepared;
+    std::atomic_ref(prepared_.data()[section]).store(prepared, std::memory_order_release);
   }
 }
 
@@ -97,15 +107,28 @@ void Memmap::InitBlock(uint64_t block) {
     }
   }
   SEQUENCE_POINT("memmap.init");
-  FillBlock(block);
-  BlockAt(block).ready.store(1, std::memory_order_release);
-  claim.store(generation_, std::memory_order_release);
+  InOrder(
+      TUFF_IN_ORDER("memmap.order"), [&] { FillBlock(block); },
+      [&] {
+        BlockAt(block).ready.store(1, std::memory_order_release);
+        claim.store(generation_, std::memory_order_release);
+      });
   domain_.counters().Add(Counter::kPageBlocksInitialised);
 }
 
 void Memmap::Prefault(uint64_t block) {
   WriteWindow window(domain_);
   domain_.medium().Prefault(OffsetOf(block << kBlockShift), OffsetOf(kBlockFrames));
+}
+
+// All of a void descriptor is garbage, the latch's word, too.
+static void ResetDescriptor(Descriptor* descriptor, bool is_head) {
+  new (&descriptor->latch) Latch{};
+  descriptor->pins.store(0, std::memory_order_relaxed);
+  descriptor->flags.store(is_head ? Descriptor::kHead : 0, std::memory_order_relaxed);
+  descriptor->tail_count.store(0, std::memory_order_relaxed);
+  descriptor->tail_end = 0;
+  descriptor->tail_key_max = 0;
 }
 
 void Memmap::FillBlock(uint64_t block) {
@@ -116,7 +139,7 @@ void Memmap::FillBlock(uint64_t block) {
   new (&state.lock) Latch{};
   // A sparse file's blocks get their space now, so that a full disk is an error and not a signal.
   const bool backed = !sparse_ || domain_.medium().read_only() ||
-                      (prepared_.data()[SectionOf(first)] == kPrepared &&
+                      (Prepared(SectionOf(first)) == kPrepared &&
                        domain_.medium().Reserve(OffsetOf(first), OffsetOf(kBlockFrames)).ok());
   uint16_t free_frames = 0;
   for (uint64_t i = 0; i < kBlockFrames;) {
@@ -130,26 +153,21 @@ void Memmap::FillBlock(uint64_t block) {
         state.free_bits[i / 64] |= 1ull << (i % 64);
         free_frames++;
       }
-    } else if (OwnerIsValid(pfn, word)) {
+    } else if (TUFF_CHECK("memmap.owner", OwnerIsValid(pfn, word))) {
       run = 1ull << UnpackOwner(word).order;  // aligned, so it ends inside the block
     }  // else damaged: not free, not a head; whoever is sent here reports it
     for (uint64_t k = 0; k < run; k++) {
       Descriptor& descriptor = At(pfn + k);
-      // The latch word of a void descriptor is garbage, too.
-      new (&descriptor.latch) Latch{};
-      descriptor.pins.store(0, std::memory_order_relaxed);
-      descriptor.flags.store(k == 0 && word != 0 && OwnerIsValid(pfn, word) ? Descriptor::kHead : 0,
-                             std::memory_order_relaxed);
-      descriptor.tail_count.store(0, std::memory_order_relaxed);
-      descriptor.tail_end = 0;
-      descriptor.tail_key_max = 0;
+      const bool head = k == 0 && word != 0 && OwnerIsValid(pfn, word);
+      if (TUFF_ZERO("memmap.zero")) ResetDescriptor(&descriptor, head);
       if (i + k != 0) descriptor.generation.store(generation_, std::memory_order_release);
     }
     i += run;
   }
   // Wholly unused, and none of it the pool's own, which others may be writing.
-  if (sparse_ && free_frames == kBlockFrames) {
-    domain_.medium().WriteReserved(OffsetOf(first), OffsetOf(kBlockFrames));
+  if (sparse_ && free_frames == kBlockFrames &&
+      !domain_.medium().WriteReserved(OffsetOf(first), OffsetOf(kBlockFrames)).ok()) {
+    domain_.MarkFailed();
   }
   state.free_frames.store(free_frames, std::memory_order_relaxed);
   known_free_frames_.fetch_add(free_frames, std::memory_order_relaxed);

@@ -57,14 +57,15 @@ class Memmap {
   /// The frame's descriptor, initialised. REQUIRES: pfn < frames().
   Descriptor& Touch(Pfn pfn) {
     Descriptor& descriptor = At(pfn);
-    if (descriptor.generation.load(std::memory_order_acquire) != generation_) [[unlikely]] {
+    if (!MayTouch(pfn) || descriptor.generation.load(std::memory_order_acquire) != generation_)
+        [[unlikely]] {
       InitBlock(BlockOf(pfn));
     }
     return descriptor;
   }
   /// True if Touch would find nothing to do. REQUIRES: pfn < frames().
   bool IsInitialised(Pfn pfn) const {
-    return At(pfn).generation.load(std::memory_order_acquire) == generation_;
+    return MayTouch(pfn) && At(pfn).generation.load(std::memory_order_acquire) == generation_;
   }
   /// The descriptor of a frame whose page block is known to be initialised.
   Descriptor& At(Pfn pfn) const {
@@ -98,6 +99,15 @@ class Memmap {
   Memmap(PersistDomain& domain, uint64_t frames, uint64_t generation, bool sparse)
       : domain_(domain), frames_(frames), generation_(generation), sparse_(sparse) {}
 
+  // Whether the section's descriptors are known to be no holes of the file: even to read one is a
+  // signal on a tmpfs that is full.
+  bool MayTouch(Pfn pfn) const {
+    return !may_have_holes_ || Prepared(SectionOf(pfn)) != kNotPrepared;
+  }
+  std::byte Prepared(uint64_t section) const {
+    return std::atomic_ref(prepared_.data()[section]).load(std::memory_order_acquire);
+  }
+
   void InitBlock(uint64_t block);
   void FillBlock(uint64_t block);
   bool ReserveOrCover(Pfn first, uint64_t frames);
@@ -106,6 +116,7 @@ class Memmap {
   const uint64_t frames_;
   const uint64_t generation_;  // even; odd while a block is being initialised
   const bool sparse_;
+  bool may_have_holes_ = false;  // where the descriptors lie
   MemmapPlace place_ = MemmapPlace::kDram;
   std::byte* base_ = nullptr;
   uint64_t stride_ = 0;  // bytes from one section's descriptors to the next's
@@ -116,7 +127,7 @@ class Memmap {
   static constexpr std::byte kNotPrepared{0};
   static constexpr std::byte kPrepared{1};
   static constexpr std::byte kPreparedUnusable{2};  // a hole, and the disk is full
-  LazyMemory prepared_;  // a byte for each section; guarded by prepare_mutex_ until it is set
+  LazyMemory prepared_;  // a byte for each section, set once, under prepare_mutex_
 };
 
 }  // namespace tuff

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "pagemap/checksum.h"
 #include "pagemap/pool_file.h"
@@ -37,11 +38,11 @@ void MakeUuid(uint8_t uuid[16]) {
 // On a device the tables hold whatever was there; a new file's are zero.
 Status ZeroTables(PersistDomain& domain, uint64_t frames) {
   WriteWindow window(domain);
-  window.Zero(0, OffsetOf(kLanesPfn + kLanes));
+  if (TUFF_ZERO("create.lanes")) window.Zero(0, OffsetOf(kLanesPfn + kLanes));
   TUFF_FLUSH("create.1", window, 0, OffsetOf(kLanesPfn + kLanes));
   for (uint64_t section = 0; section < SectionsOf(frames); section++) {
     const uint64_t at = OffsetOf(FrameTablePfn(section));
-    window.Zero(at, OffsetOf(kFrameTableFrames));
+    if (TUFF_ZERO("create.tables")) window.Zero(at, OffsetOf(kFrameTableFrames));
     TUFF_FLUSH("create.2", window, at, OffsetOf(kFrameTableFrames));
   }
   return TUFF_FENCE("create.3", window);
@@ -79,6 +80,25 @@ Status FormatPool(int fd, const std::string& path, const CreateOptions& options,
   return WriteSuperblocks(domain, sb);
 }
 
+// A file that has been made, or a device.
+Status FillFile(int fd, const std::string& path, const CreateOptions& options,
+                const PageMap::Format& format) {
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return ErrnoStatus(errno, "cannot stat", path);
+  const bool is_device = S_ISCHR(st.st_mode);
+  auto bytes = Medium::SizeOf(fd, path);
+  if (!bytes.ok()) return bytes.TakeStatus();
+  if (is_device) {
+    auto old = Medium::Map(fd, path, kHeadBytes, {true, std::nullopt, false});
+    if (!old.ok()) return old.TakeStatus();
+    if (ChooseSuperblock((*old)->base(), *bytes, path, false).ok()) {
+      return Status(Code::kExists, fmt::format("{}: holds a pool already; wipe it first", path));
+    }
+  }
+  if (Status s = FormatPool(fd, path, options, *bytes, is_device, format); !s.ok()) return s;
+  return is_device ? Status() : SyncDirectoryOf(path);
+}
+
 uint64_t StatusChecksum(const LiveStatus& status) {
   constexpr size_t kFrom = offsetof(LiveStatus, mount_nonce);
   return Checksum64(reinterpret_cast<const std::byte*>(&status) + kFrom, sizeof status - kFrom, 0);
@@ -93,25 +113,19 @@ Status PageMap::Create(const std::string& path, const CreateOptions& options,
   }
   auto fd = CreatePoolFile(path, options);
   if (!fd.ok()) return fd.TakeStatus();
-  struct stat st {};
-  const bool is_device = fstat(*fd, &st) == 0 && S_ISCHR(st.st_mode);
   Status s;
-  auto bytes = Medium::SizeOf(*fd, path);
-  if (!bytes.ok()) {
-    s = bytes.TakeStatus();
-  } else if (is_device) {
-    auto old = Medium::Map(*fd, path, kHeadBytes, {true, std::nullopt, false});
-    if (!old.ok()) {
-      s = old.TakeStatus();
-    } else if (ChooseSuperblock((*old)->base(), *bytes, path, false).ok()) {
-      s = Status(Code::kExists, fmt::format("{}: holds a pool already; wipe it first", path));
-    }
+  try {
+    s = FillFile(fd->get(), path, options, format);
+  } catch (const std::bad_alloc&) {
+    s = Status(Code::kNoMemory, "out of memory");
   }
-  if (s.ok()) s = FormatPool(*fd, path, options, *bytes, is_device, format);
-  if (s.ok() && !is_device) s = SyncDirectoryOf(path);
-  if (!s.ok() && !is_device) unlink(path.c_str());
-  close(*fd);
+  if (!s.ok()) Remove(path);
   return s;
+}
+
+void PageMap::Remove(const std::string& path) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) unlink(path.c_str());
 }
 
 Result<std::unique_ptr<PageMap>> PageMap::Open(const std::string& path, const OpenOptions& options,
@@ -121,22 +135,22 @@ Result<std::unique_ptr<PageMap>> PageMap::Open(const std::string& path, const Op
   map->log_ = options.log;
   auto fd = OpenPoolFile(path, options.read_only);
   if (!fd.ok()) return fd.TakeStatus();
-  map->fd_ = *fd;
+  map->fd_ = std::move(*fd);
   if (Status s = map->Mount(options, record_check); !s.ok()) return s;
   map->closed_ = false;
   return map;
 }
 
 Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_check) {
-  auto bytes = Medium::SizeOf(fd_, path_);
+  auto bytes = Medium::SizeOf(fd_.get(), path_);
   if (!bytes.ok()) return bytes.TakeStatus();
-  if (*bytes < kPoolSizeMin) {
+  if (!TUFF_CHECK("mount.size", *bytes >= kPoolSizeMin)) {
     return Status(Code::kCorruption,
                   fmt::format("{}: not a tuff pool: only {} bytes", path_, *bytes));
   }
   // The superblocks say how much to map; so look at them through a mapping of their own.
   Result<SuperblockChoice> choice = [&]() -> Result<SuperblockChoice> {
-    auto head = Medium::Map(fd_, path_, kHeadBytes, {true, std::nullopt, false});
+    auto head = Medium::Map(fd_.get(), path_, kHeadBytes, {true, std::nullopt, false});
     if (!head.ok()) return head.TakeStatus();
     return ChooseSuperblock((*head)->base(), *bytes, path_, !options.read_only);
   }();
@@ -150,7 +164,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
         fmt::format("{}: superblock copy {} is damaged; {}", path_, i,
                     options.read_only ? "the other one is used" : "rewritten from the other one"));
   }
-  auto medium = Medium::Map(fd_, path_, OffsetOf(superblock_.frames),
+  auto medium = Medium::Map(fd_.get(), path_, OffsetOf(superblock_.frames),
                             {options.read_only, options.force_granularity, !options.read_only});
   if (!medium.ok()) return medium.TakeStatus();
   auto guard = WriteGuard::Make(options.guard, **medium);
@@ -178,7 +192,7 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
   const uint64_t generation =
       (Mix64(superblock_.mount_count ^ Mix64(superblock_.mount_nonce)) | 2) & ~1ull;
   auto memmap =
-      Memmap::Make(*domain_, frames(), place, generation, IsSparse(fd_, OffsetOf(frames())));
+      Memmap::Make(*domain_, frames(), place, generation, IsSparse(fd_.get(), OffsetOf(frames())));
   if (!memmap.ok()) return memmap.TakeStatus();
   memmap_ = std::move(*memmap);
   allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());
@@ -213,10 +227,11 @@ Status PageMap::BeginWriting(int best) {
   const Medium::DeviceState device = medium.GetDeviceState();
   std::memcpy(superblock_.device_id, device.id, sizeof superblock_.device_id);
   superblock_.unsafe_shutdown_count = device.unsafe_shutdown_count;
-  superblock_.number_limit += kNumbersReserved;
-  number_limit_ = superblock_.number_limit;
+  if (TUFF_ORDER("mount.reserve")) superblock_.number_limit += kNumbersReserved;
+  number_limit_ = next_number_ + kNumbersReserved;
   // The copy that is believed goes last: the other one may be torn.
-  if (Status s = WriteSuperblocks(*domain_, superblock_, 1 - best); !s.ok()) return s;
+  const int first = TUFF_ORDER("mount.order") ? 1 - best : best;
+  if (Status s = WriteSuperblocks(*domain_, superblock_, first); !s.ok()) return s;
   CRASH_POINT("mount.1");
   return Status();
 }
@@ -257,7 +272,7 @@ PageMap::~PageMap() {
   allocator_.reset();
   memmap_.reset();
   domain_.reset();
-  if (fd_ >= 0) close(fd_);
+  fd_.reset();
 }
 
 Superblock PageMap::superblock() const {
@@ -283,8 +298,10 @@ Status PageMap::ReserveNumbers(uint64_t number) {
   if (number < superblock_.number_limit) return Status();  // another thread was first
   Superblock next = superblock_;
   next.number_limit = number + kNumbersReserved;
-  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
-  Adopt(next);
+  if (TUFF_ORDER("number.reserve")) {
+    if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+    Adopt(next);
+  }
   number_limit_.store(next.number_limit, std::memory_order_release);
   return Status();
 }
@@ -298,7 +315,8 @@ void PageMap::ShowStatus(LiveStatus status) {
 }
 
 Result<PageMap::Glance> PageMap::Peek(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const int fd = file.get();
   if (fd < 0) return ErrnoStatus(errno, "cannot open", path);
   alignas(8) std::byte head[2 * kFrameSize];
   Glance glance{};
@@ -314,15 +332,17 @@ Result<PageMap::Glance> PageMap::Peek(const std::string& path) {
     }
     glance.superblock = choice->superblock;
     std::memcpy(&glance.status, head + kLiveStatusOffset, sizeof glance.status);
-    if (glance.status.checksum == StatusChecksum(glance.status)) break;
+    if (TUFF_CHECK("status.checksum", glance.status.checksum == StatusChecksum(glance.status)))
+      break;
     if (glance.status.mount_nonce != glance.superblock.mount_nonce || tries == 100) {
       glance.status = {};  // none of this mount, or none that holds still
       break;
     }
   }
-  close(fd);
   if (!s.ok()) return s;
-  if (glance.status.mount_nonce != glance.superblock.mount_nonce) glance.status = {};
+  if (!TUFF_CHECK("status.mount", glance.status.mount_nonce == glance.superblock.mount_nonce)) {
+    glance.status = {};
+  }
   return glance;
 }
 
@@ -343,7 +363,9 @@ Result<uint32_t> PageMap::NextObjectId() {
   if (next.next_object_id == 0) {
     return Status(Code::kNoSpace, fmt::format("{}: object ids are used up", path_));
   }
-  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  if (TUFF_ORDER("object.reserve")) {
+    if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  }
   Adopt(next);
   return next.next_object_id - 1;
 }

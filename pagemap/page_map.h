@@ -14,6 +14,7 @@
 #include "pagemap/lanes.h"
 #include "pagemap/limbo.h"
 #include "pagemap/memmap.h"
+#include "pagemap/pool_file.h"
 #include "pagemap/superblock.h"
 #include "pagemap/window.h"
 
@@ -26,6 +27,8 @@ class PageMap {
   using Format = std::function<Status(PersistDomain& domain, uint64_t hash_seed)>;
 
   static Status Create(const std::string& path, const CreateOptions& options, const Format& format);
+  /// Removes a pool's file; a device stays as it is.
+  static void Remove(const std::string& path);
   static Result<std::unique_ptr<PageMap>> Open(const std::string& path, const OpenOptions& options,
                                                const RecordCheck& record_check);
   ~PageMap();
@@ -97,7 +100,7 @@ class PageMap {
   void Adopt(const Superblock& next);
 
   std::string path_;
-  int fd_ = -1;
+  FileDescriptor fd_;
   LogCallback log_;
   std::unique_ptr<PersistDomain> domain_;
   std::unique_ptr<Memmap> memmap_;

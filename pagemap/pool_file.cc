@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <new>
 #include <vector>
 
 #include "pagemap/medium.h"
@@ -104,7 +105,7 @@ Status FillPoolFile(int fd, const std::string& path, const CreateOptions& option
   if (options.mode != 0 && fchmod(fd, options.mode) != 0) {
     return ErrnoStatus(errno, "cannot set its mode", path);
   }
-  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+  if (Uninterrupted([&] { return ftruncate(fd, static_cast<off_t>(bytes)); }) != 0) {
     return ErrnoStatus(errno, fmt::format("cannot make it {} bytes long", bytes), path);
   }
   if (!options.sparse) {
@@ -112,38 +113,36 @@ Status FillPoolFile(int fd, const std::string& path, const CreateOptions& option
   } else {
     // What the first mount writes gets its space now.
     const uint64_t head = OffsetOf(FrameTablePfn(0) + kFrameTableFrames);
-    if (fallocate(fd, 0, 0, static_cast<off_t>(head)) != 0 && errno != EOPNOTSUPP) {
+    const auto reserve = [&] { return fallocate(fd, 0, 0, static_cast<off_t>(head)); };
+    if (Uninterrupted(reserve) != 0 && errno != EOPNOTSUPP) {
       return ErrnoStatus(errno, "cannot reserve its first bytes", path);
     }
   }
-  if (fsync(fd) != 0) return ErrnoStatus(errno, "fsync", path);
+  if (Uninterrupted([&] { return fsync(fd); }) != 0) return ErrnoStatus(errno, "fsync", path);
   return Status();
 }
 
 }  // namespace
 
-Result<int> OpenPoolFile(const std::string& path, bool read_only) {
-  // Not to wait for the other end of a FIFO.
-  const int fd =
-      open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return errno == ENXIO ? NotAPoolFile(path) : ErrnoStatus(errno, "cannot open", path);
-  struct stat st {};
-  Status s;
-  if (fstat(fd, &st) != 0) {
-    s = ErrnoStatus(errno, "cannot stat", path);
-  } else if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
-    s = NotAPoolFile(path);
-  } else {
-    s = LockPoolFile(fd, path, read_only);
-  }
-  if (!s.ok()) {
-    close(fd);
-    return s;
-  }
-  return fd;
+void FileDescriptor::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
 }
 
-Result<int> CreatePoolFile(const std::string& path, const CreateOptions& options) {
+Result<FileDescriptor> OpenPoolFile(const std::string& path, bool read_only) {
+  // Not to wait for the other end of a FIFO.
+  FileDescriptor file(
+      open(path.c_str(), (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  const int fd = file.get();
+  if (fd < 0) return errno == ENXIO ? NotAPoolFile(path) : ErrnoStatus(errno, "cannot open", path);
+  struct stat st {};
+  if (fstat(fd, &st) != 0) return ErrnoStatus(errno, "cannot stat", path);
+  if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) return NotAPoolFile(path);
+  if (Status s = LockPoolFile(fd, path, read_only); !s.ok()) return s;
+  return file;
+}
+
+Result<FileDescriptor> CreatePoolFile(const std::string& path, const CreateOptions& options) {
   struct stat st {};
   if (stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) return OpenPoolFile(path, false);
   if (UsableFrames(options.size_bytes) < kSectionFramesMin || options.size_bytes < kPoolSizeMin) {
@@ -154,25 +153,27 @@ Result<int> CreatePoolFile(const std::string& path, const CreateOptions& options
   if (UsableFrames(options.size_bytes) >= (1ull << kPfnBits)) {
     return Status(Code::kInvalidArgument, fmt::format("{}: a pool has less than 4 PiB", path));
   }
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return ErrnoStatus(errno, "cannot create", path);
-  Status s = LockPoolFile(fd, path, false);
-  if (s.ok()) s = FillPoolFile(fd, path, options);
-  if (!s.ok()) {
-    unlink(path.c_str());
-    close(fd);
-    return s;
+  FileDescriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (file.get() < 0) return ErrnoStatus(errno, "cannot create", path);
+  Status s;
+  try {
+    s = LockPoolFile(file.get(), path, false);
+    if (s.ok()) s = FillPoolFile(file.get(), path, options);
+  } catch (const std::bad_alloc&) {
+    s = Status(Code::kNoMemory, "out of memory");
   }
-  return fd;
+  if (s.ok()) return file;
+  unlink(path.c_str());
+  return s;
 }
 
 Status SyncDirectoryOf(const std::string& path) {
   std::string directory = std::filesystem::path(path).parent_path().string();
   if (directory.empty()) directory = ".";
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const FileDescriptor file(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const int fd = file.get();
   if (fd < 0) return ErrnoStatus(errno, "cannot open the directory", directory);
-  const int error = fsync(fd) == 0 ? 0 : errno;
-  close(fd);
+  const int error = Uninterrupted([&] { return fsync(fd); }) == 0 ? 0 : errno;
   return error == 0 || error == EINVAL ? Status() : ErrnoStatus(error, "fsync", directory);
 }
 

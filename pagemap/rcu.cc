@@ -3,7 +3,13 @@
 #include <pthread.h>
 #include <urcu-bp.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
 #include <new>
+#include <thread>
+#include <vector>
 
 #if defined(__SANITIZE_THREAD__)
 #define TUFF_TSAN 1
@@ -16,10 +22,6 @@
 #ifdef TUFF_TSAN
 extern "C" void __tsan_acquire(void* address);
 extern "C" void __tsan_release(void* address);
-extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
-extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
-extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
-extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
 #endif
 
 namespace tuff {
@@ -32,41 +34,113 @@ namespace {
 char tsan_grace_period;
 void TsanReaderDone() { __tsan_release(&tsan_grace_period); }
 void TsanGraceOver() { __tsan_acquire(&tsan_grace_period); }
-struct TsanIgnore {
-  TsanIgnore() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~TsanIgnore() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
-};
 #else
 void TsanReaderDone() {}
 void TsanGraceOver() {}
-struct [[maybe_unused]] TsanIgnore {};
 #endif
 
 thread_local int read_depth = 0;
 
-struct Deferred {
-  rcu_head head;
-  void (*fn)(void*);
-  void* context;
+// Calls what is deferred. Not liburcu's own helper (call_rcu), which aborts the process where its
+// thread cannot be started. It lives as long as the process; a forked child starts its own.
+class Deferrer {
+ public:
+  static Deferrer& Get() {
+    static Deferrer& deferrer = *new Deferrer;
+    return deferrer;
+  }
+
+  bool Defer(void (*fn)(void*), void* context) {
+    std::lock_guard lock(mutex_);
+    try {
+      incoming_.push_back({fn, context});
+      if (!started_) std::thread([this] { Run(); }).detach();
+    } catch (const std::exception&) {  // no memory, or no thread
+      if (incoming_.size() > deferred_ - taken_) incoming_.pop_back();
+      return false;
+    }
+    started_ = true;
+    deferred_++;
+    changed_.notify_all();
+    return true;
+  }
+
+  void Await() {
+    std::unique_lock lock(mutex_);
+    const uint64_t wanted = deferred_;
+    awaited_++;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return called_ >= wanted; });
+    awaited_--;
+  }
+
+  // fork(2) may not happen in the middle of a grace period, nor of what is below.
+  void BeforeFork() { mutex_.lock(); }
+  void AfterForkInParent() { mutex_.unlock(); }
+  void AfterForkInChild() {
+    // It would wait for threads that wait in the parent, and are not here.
+    new (&changed_) std::condition_variable;
+    started_ = false;
+    awaited_ = 0;
+    incoming_.clear();  // of pools that a child has no mapping of
+    called_ = taken_ = deferred_;
+    mutex_.unlock();
+  }
+
+ private:
+  struct Deferred {
+    void (*fn)(void*);
+    void* context;
+  };
+  // Calls come in turns, so that a turn has many.
+  static constexpr std::chrono::milliseconds kTurn{10};
+
+  void Run() {
+    std::vector<Deferred> turn;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return !incoming_.empty(); });
+      changed_.wait_for(lock, kTurn, [&] { return awaited_ > 0; });
+      turn.swap(incoming_);
+      taken_ += turn.size();
+      lock.unlock();
+      RcuSynchronize();
+      for (const Deferred& deferred : turn) deferred.fn(deferred.context);
+      lock.lock();
+      called_ += turn.size();
+      turn.clear();
+      changed_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_.
+  std::vector<Deferred> incoming_;
+  bool started_ = false;
+  unsigned awaited_ = 0;  // threads that wait
+  uint64_t deferred_ = 0;
+  uint64_t taken_ = 0;
+  uint64_t called_ = 0;
 };
 
-void RunDeferred(rcu_head* head) {
-  auto* deferred = caa_container_of(head, Deferred, head);
-  TsanGraceOver();
-  deferred->fn(deferred->context);
-  delete deferred;
-  TsanReaderDone();
+void BeforeFork() {
+  Deferrer::Get().BeforeFork();
+  urcu_bp_before_fork();
 }
-
-// fork(2) may not happen in the middle of a grace period.
+void AfterForkInParent() {
+  urcu_bp_after_fork_parent();
+  Deferrer::Get().AfterForkInParent();
+}
+void AfterForkInChild() {
+  urcu_bp_after_fork_child();
+  Deferrer::Get().AfterForkInChild();
+}
 [[maybe_unused]] const int fork_hooks =
-    pthread_atfork(urcu_bp_before_fork, urcu_bp_after_fork_parent, urcu_bp_after_fork_child);
+    pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
+
+// The first thread is registered while there is memory for it: liburcu aborts where there is none.
+[[maybe_unused]] const bool registered = (urcu_bp_register_thread(), true);
 
 }  // namespace
 
@@ -83,28 +157,13 @@ RcuReadSection::~RcuReadSection() {
 
 bool InRcuReadSection() { return read_depth > 0; }
 
-bool RcuDefer(void (*fn)(void*), void* context) {
-  auto* deferred = new (std::nothrow) Deferred;
-  if (deferred == nullptr) return false;
-  deferred->fn = fn;
-  deferred->context = context;
-  TsanReaderDone();
-  [[maybe_unused]] const TsanIgnore ignore;
-  urcu_bp_call_rcu(&deferred->head, RunDeferred);
-  return true;
-}
+bool RcuDefer(void (*fn)(void*), void* context) { return Deferrer::Get().Defer(fn, context); }
 
 void RcuSynchronize() {
   urcu_bp_synchronize_rcu();
   TsanGraceOver();
 }
 
-void RcuBarrier() {
-  {
-    [[maybe_unused]] const TsanIgnore ignore;
-    urcu_bp_barrier();
-  }
-  TsanGraceOver();
-}
+void RcuBarrier() { Deferrer::Get().Await(); }
 
 }  // namespace tuff

@@ -17,15 +17,15 @@ class RcuReadSection {
 };
 
 /// Calls fn(context) from another thread when every read section that exists now has ended.
-/// REQUIRES: not inside a write window. Returns false if memory is short.
+/// REQUIRES: not inside a write window. Returns false, and nothing is deferred, where there
+/// is no memory or no thread can be started.
 bool RcuDefer(void (*fn)(void*), void* context);
 
 /// Waits until every read section that exists now has ended. REQUIRES: no latch and no read
 /// section held.
 void RcuSynchronize();
 
-/// Waits until all that was deferred has been called; may take 20 ms, as callbacks come in turns.
-///  REQUIRES: no latch and no read section held.
+/// Waits until all that was deferred has been called. REQUIRES: no latch and no read section held.
 void RcuBarrier();
 
 /// True inside a read section of the calling thread.

@@ -35,6 +35,10 @@ bool PlaceIsSane(uint64_t place, uint64_t bytes, uint64_t frames) {
   return true;
 }
 
+bool StoreFits(const RedoStore& head, std::span<const std::byte> stores) {
+  return TUFF_CHECK("redo.store", head.bytes <= stores.size());
+}
+
 // Calls use(place, bytes) for each store of a list. False: it is malformed.
 template <typename Use>
 bool ForEachStore(std::span<const std::byte> stores, const Use& use) {
@@ -43,7 +47,7 @@ bool ForEachStore(std::span<const std::byte> stores, const Use& use) {
     if (stores.size() < sizeof head) return false;
     std::memcpy(&head, stores.data(), sizeof head);
     stores = stores.subspan(sizeof head);
-    if (head.bytes > stores.size()) return false;
+    if (!StoreFits(head, stores)) return false;
     if (!use(head.place, stores.first(head.bytes))) return false;
     stores = stores.subspan(head.bytes);
   }
@@ -150,33 +154,36 @@ std::vector<std::byte> RedoLog::ReadStores(WriteWindow& window, const std::byte*
   const uint64_t total = entry.new_value;
   if (entry.place == 0) {
     const std::byte* from = base + OffsetOf(kLanesPfn + lane) + sizeof entry;
-    if (total <= kLaneInlineBytes) stores.assign(from, from + total);
+    if (TUFF_CHECK("redo.inline", total <= kLaneInlineBytes)) stores.assign(from, from + total);
     return stores;
   }
-  if (total > kRedoBytesMax) return stores;
+  if (!TUFF_CHECK("redo.max", total <= kRedoBytesMax)) return stores;
   uint64_t at = entry.place;
   for (uint64_t i = 0; at != 0 && stores.size() < total; i++) {
     RedoChunk chunk;
-    if (!PlaceIsSane(at, sizeof chunk, frames)) return {};
+    if (!TUFF_CHECK("redo.place", PlaceIsSane(at, sizeof chunk, frames))) return {};
     std::memcpy(&chunk, base + at, sizeof chunk);
-    if (!PlaceIsSane(at, sizeof chunk + chunk.bytes, frames) ||
-        chunk.bytes > total - stores.size() || chunk.bytes == 0) {
+    if (!TUFF_CHECK("redo.bytes", PlaceIsSane(at, sizeof chunk + chunk.bytes, frames) &&
+                                      chunk.bytes <= total - stores.size() && chunk.bytes != 0)) {
       return {};
     }
     const std::span payload(base + at + sizeof chunk, chunk.bytes);
-    if (chunk.checksum != ChunkChecksum(chunk, payload, entry.state, i, hash_seed)) return {};
+    if (!TUFF_CHECK("redo.checksum",
+                    chunk.checksum == ChunkChecksum(chunk, payload, entry.state, i, hash_seed))) {
+      return {};
+    }
     TUFF_FLUSH("recover.14", window, at, sizeof chunk + chunk.bytes);
     stores.insert(stores.end(), payload.begin(), payload.end());
     at = chunk.next;
   }
-  if (stores.size() != total) stores.clear();
+  if (!TUFF_CHECK("redo.whole", stores.size() == total)) stores.clear();
   return stores;
 }
 
 bool RedoLog::Replay(WriteWindow& window, std::span<const std::byte> stores, uint64_t frames) {
   const bool sane = ForEachStore(
       stores, [&](uint64_t place, auto bytes) { return PlaceIsSane(place, bytes.size(), frames); });
-  if (!sane) return false;
+  if (!TUFF_CHECK("redo.target", sane)) return false;
   return ForEachStore(stores, [&](uint64_t place, auto bytes) {
     window.Store(place, bytes.data(), bytes.size());
     FlushReplayed(window, place, bytes.size());

@@ -12,6 +12,24 @@ namespace tuff {
 
 std::atomic<StepObserver*> g_step_observer{nullptr};
 
+namespace {
+std::atomic<uint64_t> mutant_hits{0};
+}
+
+void SetMutant(const char* id) { internal::g_mutant.store(id); }
+uint64_t MutantHits() { return mutant_hits.load(); }
+
+namespace internal {
+std::atomic<const char*> g_mutant{nullptr};
+
+bool IsMutant(const Step& step) {
+  const char* const id = g_mutant.load();
+  if (id == nullptr || std::strcmp(step.id, id) != 0) return false;
+  mutant_hits.fetch_add(1);
+  return true;
+}
+}  // namespace internal
+
 void SetStepObserver(StepObserver* observer) { g_step_observer.store(observer); }
 
 std::vector<const Step*> AllSteps() {

@@ -3,12 +3,16 @@
 //   CRASH_POINT("put.1")                 between two persistent steps
 //   SEQUENCE_POINT("get.1")              where tests force an interleaving; nothing persistent
 //   TUFF_FLUSH("put.2", window, off, n)  every flush and fence call has an id too (window.h)
+//   TUFF_CHECK("node.owner", condition)  whether persistent bytes are as they must be
+//   TUFF_RETIRE("lane.retire"), TUFF_ZERO("tail.zero"), TUFF_ORDER("put.order")
+//                                        true: retire, zero, keep the order (InOrder)
 //
-// Every id is known without being reached: the macros leave a record in a linker section, so tests
-// can list what the code has and compare it with docs and with what they hit. With no observer a
-// point costs one load and a predicted branch, so what is tested is what ships.
-// Thread-safety: SetStepObserver while no other thread is inside tuff; observers are called from
-// any thread and lock for themselves.
+// Of the last four kinds a test may leave one out by its id: a mutant (SetMutant). A check asks
+// only when it has failed; the others cost one load and a predicted branch. Every id is known
+// without being reached: the macros leave a record in a linker section, so tests can list what the
+// code has and compare it with docs and with what they hit. With no observer a point costs one load
+// and a predicted branch, so what is tested is what ships. Thread-safety: SetStepObserver while no
+// other thread is inside tuff; observers are called from any thread and lock for themselves.
 #pragma once
 
 #include <atomic>
@@ -19,7 +23,16 @@
 
 namespace tuff {
 
-enum class StepKind : uint8_t { kCrashPoint, kSequencePoint, kFlush, kFence };
+enum class StepKind : uint8_t {
+  kCrashPoint,
+  kSequencePoint,
+  kFlush,
+  kFence,
+  kCheck,
+  kRetire,
+  kZero,
+  kOrder,
+};
 
 struct Step {
   const char* id;
@@ -50,13 +63,48 @@ inline StepObserver* GetStepObserver() { return g_step_observer.load(std::memory
 /// Every step linked into this program, by id and line.
 std::vector<const Step*> AllSteps();
 
+/// Leaves out the check, retirement, zeroing or order of this id in the whole process; null: none.
+/// For tests. `id` must stay.
+void SetMutant(const char* id);
+/// How often the step that SetMutant names has been left out.
+uint64_t MutantHits();
+
 namespace internal {
 inline void ReachStep(const Step& step) {
   if (StepObserver* observer = GetStepObserver(); observer != nullptr) [[unlikely]] {
     observer->OnPoint(step);
   }
 }
+
+extern std::atomic<const char*> g_mutant;
+bool IsMutant(const Step& step);
+inline bool IsKept(const Step& step) {
+  return g_mutant.load(std::memory_order_relaxed) == nullptr || !IsMutant(step);
+}
 }  // namespace internal
+
+/// Does both, `first` first; the other way round if the order is not kept, with a point of the id
+/// in between, where a test can stop.
+template <typename First, typename Second>
+void InOrder(const Step* not_kept, const First& first, const Second& second) {
+  if (not_kept == nullptr) [[likely]] {
+    first();
+    second();
+  } else {
+    second();
+    internal::ReachStep(*not_kept);
+    first();
+  }
+}
+
+/// The same where `second` comes later anyway: does it now, if the order is not kept.
+template <typename Second>
+void TooEarly(const Step* not_kept, const Second& second) {
+  if (not_kept == nullptr) [[likely]]
+    return;
+  second();
+  internal::ReachStep(*not_kept);
+}
 
 // Defines the static Step `name`. Only in functions that are neither inline nor templates: the
 // linker section cannot hold copies that it may fold.
@@ -75,5 +123,21 @@ inline void ReachStep(const Step& step) {
     TUFF_STEP(step, id_, kSequencePoint); \
     ::tuff::internal::ReachStep(step);    \
   } while (0)
+
+#define TUFF_IF_KEPT(id_, kind_)           \
+  [] {                                     \
+    TUFF_STEP(step, id_, kind_);           \
+    return ::tuff::internal::IsKept(step); \
+  }()
+#define TUFF_CHECK(id_, condition) ((condition) || !TUFF_IF_KEPT(id_, kCheck))
+#define TUFF_RETIRE(id_) TUFF_IF_KEPT(id_, kRetire)
+#define TUFF_ZERO(id_) TUFF_IF_KEPT(id_, kZero)
+#define TUFF_ORDER(id_) TUFF_IF_KEPT(id_, kOrder)
+// For InOrder.
+#define TUFF_IN_ORDER(id_)                                   \
+  [] {                                                       \
+    TUFF_STEP(step, id_, kOrder);                            \
+    return ::tuff::internal::IsKept(step) ? nullptr : &step; \
+  }()
 
 }  // namespace tuff

@@ -27,18 +27,19 @@ Superblock ReadCopy(const std::byte* head, Pfn pfn) {
 }
 
 bool HasMagic(const Superblock& copy) {
-  return std::memcmp(copy.magic, kSuperblockMagic, sizeof copy.magic) == 0;
+  return TUFF_CHECK("super.magic",
+                    std::memcmp(copy.magic, kSuperblockMagic, sizeof copy.magic) == 0);
 }
 
 Status CheckSupported(const Superblock& sb, const std::string& path, bool for_writing) {
-  if (sb.feature_incompat & ~kKnownIncompat) {
+  if (!TUFF_CHECK("super.incompat", (sb.feature_incompat & ~kKnownIncompat) == 0)) {
     return Status(
         Code::kNotSupported,
         fmt::format(
             "{}: has incompatible features {:#x} that this tuff does not know; use a newer tuff",
             path, sb.feature_incompat & ~kKnownIncompat));
   }
-  if (for_writing && (sb.feature_ro_compat & ~kKnownRoCompat)) {
+  if (for_writing && !TUFF_CHECK("super.rocompat", (sb.feature_ro_compat & ~kKnownRoCompat) == 0)) {
     return Status(Code::kNotSupported, fmt::format("{}: has features {:#x} that this tuff can only "
                                                    "read; open it read-only or use a newer tuff",
                                                    path, sb.feature_ro_compat & ~kKnownRoCompat));
@@ -47,19 +48,20 @@ Status CheckSupported(const Superblock& sb, const std::string& path, bool for_wr
 }
 
 Status CheckGeometry(const Superblock& sb, uint64_t bytes, const std::string& path) {
-  if (sb.frames < kSectionFramesMin || sb.frames >= (1ull << kPfnBits) ||
-      sb.frames != UsableFrames(OffsetOf(sb.frames))) {
+  if (!TUFF_CHECK("super.frames", sb.frames >= kSectionFramesMin &&
+                                      sb.frames < (1ull << kPfnBits) &&
+                                      sb.frames == UsableFrames(OffsetOf(sb.frames)))) {
     return Status(
         Code::kCorruption,
         fmt::format("{}: superblock names an impossible size of {} frames", path, sb.frames));
   }
-  if (OffsetOf(sb.frames) > bytes) {
+  if (!TUFF_CHECK("super.truncated", OffsetOf(sb.frames) <= bytes)) {
     return Status(Code::kCorruption, fmt::format("{}: truncated: the superblock says {} bytes, "
                                                  "there are {}; restore the file from a backup",
                                                  path, OffsetOf(sb.frames), bytes));
   }
-  if (sb.number_limit == 0 || sb.number_limit >= (1ull << 56) || sb.memmap_place > 1 ||
-      sb.next_object_id == 0) {
+  if (!TUFF_CHECK("super.fields", sb.number_limit != 0 && sb.number_limit < (1ull << 56) &&
+                                      sb.memmap_place <= 1 && sb.next_object_id != 0)) {
     return Status(Code::kCorruption, fmt::format("{}: superblock has fields out of range", path));
   }
   return Status();
@@ -76,7 +78,7 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
     const Superblock& copy = copies[i];
     if (!HasMagic(copy)) continue;
     any_magic = true;
-    choice.copy_valid[i] = copy.checksum == SuperblockChecksum(copy);
+    choice.copy_valid[i] = TUFF_CHECK("super.checksum", copy.checksum == SuperblockChecksum(copy));
   }
   if (!any_magic) {
     return Status(
@@ -86,8 +88,9 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
   // Another version may check itself in another way, so its number is looked at first.
   for (const Superblock& copy : copies) {
     // There is no version 0: that one was torn when the pool was made.
-    if (HasMagic(copy) && copy.format_version != kFormatVersion && copy.format_version != 0 &&
-        !choice.copy_valid[0] && !choice.copy_valid[1]) {
+    if (HasMagic(copy) && !choice.copy_valid[0] && !choice.copy_valid[1] &&
+        !TUFF_CHECK("super.later",
+                    copy.format_version == kFormatVersion || copy.format_version == 0)) {
       return Status(
           Code::kNotSupported,
           fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it", path,
@@ -98,11 +101,12 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
     return Status(Code::kCorruption,
                   fmt::format("{}: both superblocks are damaged (frames 0 and 1)", path));
   }
-  choice.best = !choice.copy_valid[0]                                             ? 1
-                : choice.copy_valid[1] && copies[1].sequence > copies[0].sequence ? 1
-                                                                                  : 0;
+  const bool mirror_counts =
+      !choice.copy_valid[0] ||
+      (choice.copy_valid[1] && TUFF_CHECK("super.newest", copies[1].sequence > copies[0].sequence));
+  choice.best = mirror_counts ? 1 : 0;
   choice.superblock = copies[choice.best];
-  if (choice.superblock.format_version != kFormatVersion) {
+  if (!TUFF_CHECK("super.version", choice.superblock.format_version == kFormatVersion)) {
     return Status(
         Code::kNotSupported,
         fmt::format("{}: format version {}, this tuff knows {}; use the tuff that made it", path,
@@ -114,6 +118,8 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
 }
 
 Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock, int first) {
+  // What a failed pool's last mount knows must not reach the medium by chance.
+  if (Status s = domain.CheckWritable(); !s.ok()) return s;
   superblock.sequence++;
   superblock.checksum = SuperblockChecksum(superblock);
   WriteWindow window(domain);

@@ -6,9 +6,11 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -114,11 +116,38 @@ inline uint64_t EnvNumber(const char* name, uint64_t otherwise) {
   return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 0) : otherwise;
 }
 
+/// The guard of the pools that tests open: what the environment variable TUFF_TEST_GUARD names, so
+/// that a whole program can be run under one guard, else `otherwise`.
+inline Guard TestGuard(Guard otherwise = Guard::kNone) {
+  const char* const name = std::getenv("TUFF_TEST_GUARD");
+  if (name == nullptr || *name == '\0') return otherwise;
+  for (const Guard guard : {Guard::kAuto, Guard::kPkey, Guard::kMprotect, Guard::kNone}) {
+    if (GuardName(guard) == name) return guard;
+  }
+  std::fprintf(stderr, "TUFF_TEST_GUARD=%s: no such guard\n", name);
+  std::abort();
+}
+
+/// Whether guard=pkey works here.
+inline bool HasProtectionKeys() {
+  const int key = pkey_alloc(0, 0);
+  if (key < 0) return false;
+  (void)pkey_free(key);
+  return true;
+}
+
+/// Default options, but for the guard.
+inline OpenOptions Writable() {
+  OpenOptions options;
+  options.guard = TestGuard(options.guard);
+  return options;
+}
+
 /// Options for a small sparse pool: quick to make. Granularity is forced, so that tests are the
 /// same on every medium, and nothing happens in the background.
 inline CreateOptions SmallPool(uint64_t size_bytes = kPoolSizeMin,
                                Granularity granularity = Granularity::kCacheLine,
-                               Guard guard = Guard::kNone) {
+                               Guard guard = TestGuard()) {
   CreateOptions options;
   options.size_bytes = size_bytes;
   options.sparse = true;

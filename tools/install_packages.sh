@@ -10,7 +10,7 @@ set -euo pipefail
 program=(g++ cmake ninja-build pkg-config
   libpmem2-dev liburcu-dev libxxhash-dev libfmt-dev libcli11-dev nlohmann-json3-dev)
 bench=(python3 librocksdb-dev liblmdb-dev)
-tests=(clang clang-format shellcheck git util-linux xz-utils man-db strace jq spin
+tests=(clang libclang-rt-14-dev clang-format shellcheck git util-linux xz-utils man-db strace jq spin
   libgtest-dev libgmock-dev libbenchmark-dev lmdb-utils db-util)
 
 fail() {

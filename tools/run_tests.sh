@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is needed, builds in every way, and tests all of it.
 #
-#   tools/run_tests.sh           style; g++; clang (all built, the quick tests run); ASan with UBSan;
-#                                TSan of what is concurrent
+#   tools/run_tests.sh           style; g++; clang with ASan and UBSan (all built, the long tests
+#                                left out); TSan of what is concurrent
 #   tools/run_tests.sh --quick   style and g++ only
 #
 # Build output goes to build/logs/. The last line is "N passed, N failed, N skipped" over all
@@ -80,9 +80,9 @@ stage() {
 stage_of_selected() {
   local preset=$1 programs
   step "$preset-configure" cmake --preset "$preset" || return
-  # A test is named as its program, but for that of the program `tuff` itself.
+  # A test is named as its program, or as that and .something, but for that of `tuff` itself.
   programs=$(ctest --test-dir "build/$preset" "${@:2}" -N |
-    sed -n 's/^ *Test *#[0-9]*: //p' | sed 's/^tools_cli.*/tuff_cli/' | sort -u)
+    sed -n 's/^ *Test *#[0-9]*: //p' | sed 's/^tools_cli.*/tuff_cli/; s/\..*//' | sort -u)
   # shellcheck disable=SC2086  # one word for each program
   step "$preset-build" configure_and_build "$preset" $programs || return
   run_ctest "$@"
@@ -94,9 +94,8 @@ if step tidy tests/tidy; then grep '^passed ' "$logs/tidy.log" >>"$results"; fi
 wrapper=()
 stage release
 if [ -z "$quick" ]; then
-  stage clang -LE 'long|threads|crash|package'
   wrapper=("${unrandomised[@]}")
-  stage_of_selected asan -LE long
+  stage asan -LE 'long|bench|package'
   stage_of_selected tsan -L threads
 fi
 

@@ -95,14 +95,16 @@ TEST_P(Everything, AtOnce) {
   ASSERT_OK((*pool)->Close());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Everything,
-    testing::Values(
-        Setting{"small", Granularity::kCacheLine, Guard::kNone, MemmapPlace::kPool, 100},
-        Setting{"ahead", Granularity::kCacheLine, Guard::kNone, MemmapPlace::kPool, 100, true},
-        Setting{"large", Granularity::kCacheLine, Guard::kAuto, MemmapPlace::kDram, 4000},
-        Setting{"page", Granularity::kPage, Guard::kAuto, MemmapPlace::kPool, 300}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, Everything,
+                         testing::Values(Setting{"small", Granularity::kCacheLine, TestGuard(),
+                                                 MemmapPlace::kPool, 100},
+                                         Setting{"ahead", Granularity::kCacheLine, TestGuard(),
+                                                 MemmapPlace::kPool, 100, true},
+                                         Setting{"large", Granularity::kCacheLine,
+                                                 TestGuard(Guard::kAuto), MemmapPlace::kDram, 4000},
+                                         Setting{"page", Granularity::kPage,
+                                                 TestGuard(Guard::kAuto), MemmapPlace::kPool, 300}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 // After a kill, many threads come to the same frames for the first time since the mount.
 TEST(Stress, FirstTouchByManyThreads) {

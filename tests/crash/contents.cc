@@ -21,7 +21,7 @@ OpenOptions OpenAs(Granularity granularity, bool read_only) {
   options.read_only = read_only;
   options.force_granularity = granularity;
   options.background_consolidation = false;
-  options.guard = Guard::kNone;
+  options.guard = TestGuard();
   return options;
 }
 
@@ -121,6 +121,7 @@ std::string WriteAndReopen(std::unique_ptr<Pool> pool, const std::string& path, 
   if (std::string wrong = Wrong(*pool, expected); !wrong.empty()) {
     return "after writing again: " + wrong;
   }
+  if (!options.reopen) return "";
   if (Status s = pool->Close(); !s.ok()) return "closing: " + s.ToString();
   pool.reset();
   auto reopened = Pool::Open(path, OpenAs(options.granularity, true));

@@ -35,6 +35,8 @@ struct ExamineOptions {
   bool may_be_no_pool = false;
   /// Write so much that the affected leaf is restructured, too.
   bool write_much = false;
+  /// Close the pool in the end, and open it read-only.
+  bool reopen = true;
   /// If set, the pool is opened read-only first, and this is asked afterwards: whether the file
   /// still holds what it did.
   std::function<bool()> is_unchanged = nullptr;
@@ -42,7 +44,7 @@ struct ExamineOptions {
 
 /// Opens the pool at `path` and checks that it is sound, that nothing leaks, that its contents are
 /// one of the `legal` ones (read-only before that, if so wished, with the same result); that it can
-/// be written, closed cleanly, and opened read-only.
+/// be written, and then closed cleanly and opened again.
 Examination Examine(const std::string& path, const std::vector<Contents>& legal,
                     const ExamineOptions& options);
 

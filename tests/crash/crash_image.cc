@@ -7,137 +7,20 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+
+#include "pagemap/checksum.h"
 
 namespace tuff::test {
 namespace {
 
-constexpr size_t kExhaustiveLines = 8;
-constexpr unsigned kSamples = 16;
-constexpr unsigned kPartialsPerLine = 4;
+constexpr size_t kExhaustiveLines = 10;
+constexpr uint64_t kSamples = 64;
+constexpr uint64_t kPartialsPerLine = 4;
 
 bool IsZeroFrame(const std::byte* at) {
   static const SparseImage::Frame zeros{};
   return std::memcmp(at, zeros.data(), kFrameSize) == 0;
-}
-
-// How much of one line has arrived.
-enum class Part : uint8_t { kNone, kAll, kSome };
-
-class Builder {
- public:
-  Builder(const MemoryModel& model, uint64_t seed) : model_(model), random_(seed) {
-    for (const uint64_t offset : model.dirty())
-      lines_.emplace_back(offset, model.lines().at(offset));
-  }
-
-  size_t size() const { return lines_.size(); }
-  Random& random() { return random_; }
-  bool HasParts(size_t i) const { return lines_[i].second.pending.size() > 1; }
-
-  void Add(size_t i, Part part, CrashImage* image) {
-    const auto& [offset, line] = lines_[i];
-    if (part == Part::kSome && !HasParts(i)) part = random_.OneIn(2) ? Part::kAll : Part::kNone;
-    if (part == Part::kAll) image->emplace_back(offset, line.stored);
-    if (part == Part::kSome) image->emplace_back(offset, Torn(line));
-  }
-
-  // One part for each line.
-  CrashImage Image(const std::function<Part(size_t)>& part_of) {
-    CrashImage image;
-    for (size_t i = 0; i < size(); i++) Add(i, part_of(i), &image);
-    return image;
-  }
-
-  Part AnyPart() {
-    const uint64_t n = random_.Below(8);
-    return n < 3 ? Part::kNone : n < 6 ? Part::kAll : Part::kSome;
-  }
-  Part NoneOrAll() { return random_.OneIn(2) ? Part::kNone : Part::kAll; }
-
- private:
-  SparseImage::Line Torn(const MemoryModel::Line& line) {
-    const size_t n = line.pending.size();
-    if (model_.granularity() != Granularity::kPage) {
-      return MemoryModel::AfterPrefix(line, 1 + random_.Below(n - 1));
-    }
-    // Each word stands still after any of its stores.
-    SparseImage::Line bytes = line.durable;
-    std::array<bool, MemoryModel::kLineSize / 8> stopped{};
-    for (const MemoryModel::WordStore& store : line.pending) {
-      bool& stop = stopped[store.at / 8];
-      stop = stop || random_.OneIn(2);
-      if (!stop) MemoryModel::Put(store, &bytes);
-    }
-    return bytes;
-  }
-
-  const MemoryModel& model_;
-  Random random_;
-  std::vector<std::pair<uint64_t, MemoryModel::Line>> lines_;
-};
-
-using Visit = std::function<bool(unsigned, const CrashImage&)>;
-
-// Numbers the images and keeps the budget.
-class Counted {
- public:
-  Counted(unsigned budget, const Visit& visit) : budget_(budget), visit_(visit) {}
-  bool operator()(const CrashImage& image) {
-    if (index_ >= budget_) return false;
-    return visit_(index_++, image) && index_ < budget_;
-  }
-  unsigned left() const { return budget_ - std::min(index_, budget_); }
-
- private:
-  unsigned index_ = 0;
-  const unsigned budget_;
-  const Visit& visit_;
-};
-
-void VisitFewLines(Builder& builder, Counted& visit) {
-  const size_t n = builder.size();
-  const unsigned subsets = 1u << n;
-  const bool sampled = subsets > visit.left();
-  for (unsigned i = 0; i < std::min(subsets, visit.left()); i++) {
-    // "None" and "all" are always among them.
-    const unsigned subset = !sampled ? i
-                            : i == 0 ? 0
-                            : i == 1 ? subsets - 1
-                                     : static_cast<unsigned>(builder.random().Below(subsets));
-    const auto part = [&](size_t k) { return subset >> k & 1 ? Part::kAll : Part::kNone; };
-    if (!visit(builder.Image(part))) return;
-  }
-  for (size_t torn = 0; torn < n; torn++) {
-    if (!builder.HasParts(torn)) continue;
-    for (unsigned i = 0; i < kPartialsPerLine; i++) {
-      const auto part = [&](size_t k) { return k == torn ? Part::kSome : builder.NoneOrAll(); };
-      if (!visit(builder.Image(part))) return;
-    }
-  }
-}
-
-void VisitManyLines(Builder& builder, Counted& visit) {
-  const size_t n = builder.size();
-  if (!visit({})) return;
-  if (!visit(builder.Image([](size_t) { return Part::kAll; }))) return;
-  for (unsigned i = 0; i < kSamples; i++) {
-    if (!visit(builder.Image([&](size_t) { return builder.AnyPart(); }))) return;
-  }
-  // Each alone, and all but each; of more than fit, a seeded half for each.
-  const size_t each = std::min<size_t>(n, visit.left() / 2);
-  std::vector<size_t> chosen(n);
-  for (size_t i = 0; i < n; i++) chosen[i] = i;
-  for (size_t i = 0; i < each && each < n; i++) {
-    std::swap(chosen[i], chosen[i + builder.random().Below(n - i)]);
-  }
-  for (size_t i = 0; i < each; i++) {
-    const size_t one = chosen[i];
-    CrashImage alone;
-    builder.Add(one, i % 4 == 3 ? Part::kSome : Part::kAll, &alone);
-    if (!visit(alone)) return;
-    const Part missing = i % 4 == 3 ? Part::kSome : Part::kNone;
-    if (!visit(builder.Image([&](size_t k) { return k == one ? missing : Part::kAll; }))) return;
-  }
 }
 
 }  // namespace
@@ -211,15 +94,102 @@ CrashImage EverythingStored(const MemoryModel& model) {
   return image;
 }
 
-void ForEachCrashImage(const MemoryModel& model, unsigned budget, uint64_t seed,
-                       const std::function<bool(unsigned, const CrashImage&)>& visit) {
-  Builder builder(model, seed);
-  Counted counted(budget, visit);
-  if (builder.size() <= kExhaustiveLines) {
-    VisitFewLines(builder, counted);
-  } else {
-    VisitManyLines(builder, counted);
+CrashImages::CrashImages(const MemoryModel& model, uint64_t seed) : model_(model), seed_(seed) {
+  for (const uint64_t offset : model.dirty()) {
+    const MemoryModel::Line& line = model.lines().at(offset);
+    if (line.pending.size() > 1) in_parts_.push_back(lines_.size());
+    lines_.emplace_back(offset, &line);
   }
+  count_ = size() <= kExhaustiveLines ? (1ull << size()) + in_parts_.size() * kPartialsPerLine
+                                      : 2 + kSamples + 2 * size();
+}
+
+CrashImage CrashImages::At(uint64_t i) const {
+  Random random(Mix64(seed_ ^ Mix64(i)));
+  return size() <= kExhaustiveLines ? OfFewLines(i, &random) : OfManyLines(i, &random);
+}
+
+std::vector<uint64_t> CrashImages::Sample(uint64_t wanted) const {
+  wanted = std::min(wanted, count_);
+  Random random(Mix64(seed_));
+  const bool most = wanted > count_ / 2;
+  // Those to take if they are few, else those to leave out.
+  std::set<uint64_t> marked;
+  while (marked.size() < (most ? count_ - wanted : wanted)) {
+    const bool always = !most && marked.size() < 2;
+    marked.insert(always ? marked.size() : 2 + random.Below(count_ - 2));
+  }
+  if (!most) return {marked.begin(), marked.end()};
+  std::vector<uint64_t> taken;
+  for (uint64_t i = 0; i < count_; i++) {
+    if (!marked.contains(i)) taken.push_back(i);
+  }
+  return taken;
+}
+
+CrashImage CrashImages::OfFewLines(uint64_t i, Random* random) const {
+  const uint64_t subsets = 1ull << size();
+  CrashImage image;
+  if (i < subsets) {
+    // "All" has changed places with the first line alone.
+    const uint64_t subset = i == 1 ? subsets - 1 : i == subsets - 1 ? 1 : i;
+    for (size_t k = 0; k < size(); k++) {
+      Add(k, subset >> k & 1 ? Part::kAll : Part::kNone, random, &image);
+    }
+    return image;
+  }
+  const size_t torn = in_parts_[(i - subsets) / kPartialsPerLine];
+  for (size_t k = 0; k < size(); k++) {
+    const Part whole = random->OneIn(2) ? Part::kNone : Part::kAll;
+    Add(k, k == torn ? Part::kSome : whole, random, &image);
+  }
+  return image;
+}
+
+CrashImage CrashImages::OfManyLines(uint64_t i, Random* random) const {
+  CrashImage image;
+  if (i < 2 + kSamples) {
+    for (size_t k = 0; k < size(); k++) {
+      const uint64_t n = random->Below(8);
+      const Part sampled = n < 3 ? Part::kNone : n < 6 ? Part::kAll : Part::kSome;
+      Add(k, i == 0 ? Part::kNone : i == 1 ? Part::kAll : sampled, random, &image);
+    }
+    return image;
+  }
+  const uint64_t each = i - 2 - kSamples;
+  const size_t one = each / 2;
+  const bool alone = each % 2 == 0;
+  const bool in_part = one % 4 == 3;
+  for (size_t k = 0; k < size(); k++) {
+    const bool arrived = (k == one) == alone;
+    Add(k, k == one && in_part ? Part::kSome : arrived ? Part::kAll : Part::kNone, random, &image);
+  }
+  return image;
+}
+
+void CrashImages::Add(size_t line, Part part, Random* random, CrashImage* image) const {
+  const auto& [offset, at] = lines_[line];
+  if (part == Part::kSome && at->pending.size() < 2) {
+    part = random->OneIn(2) ? Part::kAll : Part::kNone;
+  }
+  if (part == Part::kAll) image->emplace_back(offset, at->stored);
+  if (part == Part::kSome) image->emplace_back(offset, Torn(*at, random));
+}
+
+SparseImage::Line CrashImages::Torn(const MemoryModel::Line& line, Random* random) const {
+  const size_t n = line.pending.size();
+  if (model_.granularity() != Granularity::kPage) {
+    return MemoryModel::AfterPrefix(line, 1 + random->Below(n - 1));
+  }
+  // Each word stands still after any of its stores.
+  SparseImage::Line bytes = line.durable;
+  std::array<bool, MemoryModel::kLineSize / 8> stopped{};
+  for (const MemoryModel::WordStore& store : line.pending) {
+    bool& stop = stopped[store.at / 8];
+    stop = stop || random->OneIn(2);
+    if (!stop) MemoryModel::Put(store, &bytes);
+  }
+  return bytes;
 }
 
 }  // namespace tuff::test

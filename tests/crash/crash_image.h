@@ -6,7 +6,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -55,11 +54,38 @@ SparseImage WithLines(SparseImage image, const CrashImage& lines);
 /// All stores: what a killed process leaves in the caches.
 CrashImage EverythingStored(const MemoryModel& model);
 
-/// Calls visit(index, image) for crash images of the moment, at most `budget`; the index names the
-/// image for a replay with the same model, budget and seed. Stops when visit returns false.
-/// Up to 8 dirty lines: every subset of them, then seeded partial lines. More: none, all, each line
-/// alone, all but one, and 16 seeded samples. What does not fit the budget is sampled.
-void ForEachCrashImage(const MemoryModel& model, unsigned budget, uint64_t seed,
-                       const std::function<bool(unsigned, const CrashImage&)>& visit);
+/// All crash images of a moment that are looked at, numbered: image i is the same for the same
+/// model and seed, however many of the others are wanted.
+///
+/// Up to 10 dirty lines: every subset of them, then each line that several stores have gone to
+/// alone in part, beside a seeded subset of the others, four times. More: none, all, 64 seeded
+/// samples in which lines may have arrived in part, each line alone, and all but one. Image 0 has
+/// none of the lines, image 1 all. Borrows the model.
+class CrashImages {
+ public:
+  CrashImages(const MemoryModel& model, uint64_t seed);
+
+  uint64_t count() const { return count_; }
+  /// REQUIRES: i < count().
+  CrashImage At(uint64_t i) const;
+  /// Numbers of so many of them, ascending: 0 and 1 first of all, then seeded ones.
+  std::vector<uint64_t> Sample(uint64_t wanted) const;
+
+ private:
+  // How much of one line has arrived.
+  enum class Part : uint8_t { kNone, kAll, kSome };
+
+  size_t size() const { return lines_.size(); }
+  CrashImage OfFewLines(uint64_t i, Random* random) const;
+  CrashImage OfManyLines(uint64_t i, Random* random) const;
+  void Add(size_t line, Part part, Random* random, CrashImage* image) const;
+  SparseImage::Line Torn(const MemoryModel::Line& line, Random* random) const;
+
+  const MemoryModel& model_;
+  const uint64_t seed_;
+  std::vector<std::pair<uint64_t, const MemoryModel::Line*>> lines_;
+  std::vector<size_t> in_parts_;  // lines that can have arrived in part
+  uint64_t count_ = 0;
+};
 
 }  // namespace tuff::test

@@ -1,127 +1,289 @@
 // Power failures and kills at every step of every workload: nothing acknowledged is lost, nothing
 // happens by half, nothing leaks, and the pool goes on.
 //
-//   TUFF_CRASH_SEED=n        other samples
-//   TUFF_CRASH_PERCENT=n     of the moments; from 100 on more images of each
-//   TUFF_CRASH_REPLAY=name   one image, by the name that a failure of the same build gave
-//                            (workloads of two threads do not repeat themselves exactly)
+//   crash_test [--images N] [--replay NAME] [--examine FILE]
+//     --images N      about so many images, at least; from some millions on nearly all there are
+//     --replay NAME   only this image, by the name that a failure gave; what several threads do
+//                     may be different the next time
+//     --examine FILE  only this image, which a failure has kept
+//   TUFF_CRASH_SEED=n other samples
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <iterator>
+#include <thread>
 
 #include "tests/crash/explorer.h"
+#include "tests/crash/maker.h"
 
 namespace tuff::test {
 namespace {
 
-constexpr unsigned kUsualPercent = 7;
-constexpr unsigned kSanitizedPercent = 2;
-constexpr unsigned kUsualImages = 90;  // of one moment
-constexpr unsigned kUsualRoots = 4;    // of the second level
+uint64_t images_wanted = kSanitized ? 4000 : 100000;
+
+// How the images are shared out: hand-made workloads, pairs of operations; the rest is for random
+// ones.
+constexpr uint64_t kPercentOfHandMade = 40;
+constexpr uint64_t kPercentOfPairs = 30;
+constexpr uint64_t kImagesOfARandomOne = 120;
+constexpr unsigned kRandomTasks = 8;  // of each granularity
+constexpr size_t kSanitizedPairsOneIn = 16;
+
+constexpr Granularity kGranularities[] = {Granularity::kCacheLine, Granularity::kPage};
 
 // An image of these takes several times as long as others; smaller ones do the same under PAGE.
 const std::set<std::string> kLong = {"drop_large", "bulk_parents"};
 
-using Parameter = std::pair<std::string, Granularity>;
+// Crash points that are not come to under one granularity: why.
+const std::map<std::pair<std::string, Granularity>, std::string> kUnreachable = {
+    {{"group.6", Granularity::kCacheLine}, "only under PAGE do writers append together"},
+    {{"group.7", Granularity::kCacheLine}, "as group.6"},
+    {{"group.9", Granularity::kCacheLine}, "as group.6"},
+    {{"tail.4", Granularity::kPage}, "the first mount has synced all"},
+};
 
-std::vector<Parameter> Parameters() {
-  std::vector<Parameter> all;
+// One test.
+struct Task {
+  enum class Family { kHandMade, kPairs, kRandom };
+  Family family;
+  std::string name;  // what the workloads' names begin with
+  Granularity granularity;
+  unsigned number = 0;  // of a random one
+};
+
+void PrintTo(const Task& task, std::ostream* out) { *out << task.name; }
+
+std::vector<Task> MakeTasks() {
+  using Family = Task::Family;
+  std::vector<Task> tasks;
   for (const std::string& name : WorkloadNames()) {
-    all.emplace_back(name, Granularity::kCacheLine);
-    if (!kLong.contains(name)) all.emplace_back(name, Granularity::kPage);
+    tasks.push_back({Family::kHandMade, name, Granularity::kCacheLine});
+    if (!kLong.contains(name)) tasks.push_back({Family::kHandMade, name, Granularity::kPage});
   }
   for (const char* name : {"create_second_store", "put", "split", "root_shrink"}) {
-    all.emplace_back(name, Granularity::kByte);
+    tasks.push_back({Family::kHandMade, name, Granularity::kByte});
   }
-  return all;
-}
-
-std::string Replay() {
-  const char* const name = std::getenv("TUFF_CRASH_REPLAY");
-  return name == nullptr ? "" : name;
-}
-
-// Crash points that no workload can come to: why.
-const std::map<std::string, std::string> kUnreachable = {};
-
-// What all workloads have met.
-class Total : public ::testing::Environment {
- public:
-  void Add(const Coverage& coverage) {
-    explored_++;
-    sum_.images += coverage.images;
-    sum_.second_level_images += coverage.second_level_images;
-    sum_.moments += coverage.moments;
-    for (const auto& [id, of] : coverage.by_id) {
-      sum_.by_id[id].images += of.images;
-      sum_.by_id[id].workloads.insert(of.workloads.begin(), of.workloads.end());
+  for (const Granularity granularity : kGranularities) {
+    for (const std::string& first : OperationKinds()) {
+      tasks.push_back({Family::kPairs, "pair/" + first, granularity});
+    }
+    for (unsigned i = 0; i < kRandomTasks; i++) {
+      tasks.push_back({Family::kRandom, "random", granularity, i});
     }
   }
+  return tasks;
+}
+
+const std::vector<Task>& Tasks() {
+  static const std::vector<Task> tasks = MakeTasks();
+  return tasks;
+}
+
+size_t CountTasks(Task::Family family) {
+  return static_cast<size_t>(std::count_if(
+      Tasks().begin(), Tasks().end(), [&](const Task& task) { return task.family == family; }));
+}
+
+std::string NameOf(const Task& task) {
+  std::string name = fmt::format("{}_{}", task.name, GranularityName(task.granularity));
+  if (task.family == Task::Family::kRandom) name += fmt::format("_{}", task.number);
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '/'; }, '_');
+  return name;
+}
+
+uint64_t Seed() { return EnvNumber("TUFF_CRASH_SEED", 1); }
+
+// `seeds`: of each random task.
+std::vector<std::string> WorkloadsOf(const Task& task, uint64_t seeds) {
+  std::vector<std::string> workloads;
+  if (task.family == Task::Family::kHandMade) return {task.name};
+  if (task.family == Task::Family::kRandom) {
+    for (uint64_t i = 0; i < seeds; i++) {
+      const uint64_t number = (i * kRandomTasks + task.number) * std::size(kGranularities);
+      workloads.push_back(
+          RandomName((Seed() << 32) + number + static_cast<uint64_t>(task.granularity) + 1));
+    }
+    return workloads;
+  }
+  const std::string first = task.name.substr(task.name.find('/') + 1);
+  bool full = task.granularity == Granularity::kPage;
+  for (const std::string& second : OperationKinds()) {
+    // Each pair under each granularity: in a full leaf under one, not under the other.
+    workloads.push_back(PairName(first, second, full));
+    full = !full;
+  }
+  if (!kSanitized) return workloads;
+  std::vector<std::string> some;
+  for (size_t i = std::hash<std::string>()(NameOf(task)) % kSanitizedPairsOneIn;
+       i < workloads.size(); i += kSanitizedPairsOneIn) {
+    some.push_back(workloads[i]);
+  }
+  return some;
+}
+
+// Explores all that are to be tested, on all processors, before the first test reports.
+class Explored : public ::testing::Environment {
+ public:
+  void SetUp() override {
+    std::vector<const Task*> fixed;
+    std::vector<const Task*> random;
+    for (const Task& task : Tasks()) {
+      if (!IsToRun(task)) continue;
+      (task.family == Task::Family::kRandom ? random : fixed).push_back(&task);
+    }
+    all_ = fixed.size() + random.size() == Tasks().size();
+    ExploreAll(fixed, 0);
+    uint64_t images = 0;
+    for (const auto& [name, result] : results_) images += result.coverage.images();
+    const uint64_t share = images_wanted * (100 - kPercentOfHandMade - kPercentOfPairs) / 100;
+    const uint64_t wanted = all_ ? images_wanted - std::min(images, images_wanted) : share;
+    const uint64_t tasks = CountTasks(Task::Family::kRandom);
+    ExploreAll(random, (wanted + wanted / 10) / kImagesOfARandomOne / tasks + 1);
+  }
+
+  const ExploreResult& Of(const Task& task) { return results_.at(NameOf(task)); }
 
   void TearDown() override {
-    if (explored_ != Parameters().size() || !Replay().empty()) return;
-    fmt::print("\n{} images at {} moments, {} of them of the second level\n\n", sum_.images,
-               sum_.moments, sum_.second_level_images);
-    fmt::print("{:<12} {:>8}   workloads; (2): of the second level\n", "crash point", "images");
+    if (!all_) return;
+    Coverage sum;
+    for (const auto& [name, result] : results_) sum.Add(result.coverage);
+    fmt::print(
+        "\n{} images at {} moments; of crashes {}, of crashes in recoveries {}, in recoveries "
+        "from those {}; seed {}\n\n",
+        sum.images(), sum.moments, sum.images_by_level[0], sum.images_by_level[1],
+        sum.images_by_level[2], Seed());
+    PrintCrashPoints(sum);
+    PrintPairs(sum);
+    EXPECT_GE(sum.images(), images_wanted);
     for (const Step* step : AllSteps()) {
       if (step->kind != StepKind::kCrashPoint) continue;
-      const Coverage::Of& of = sum_.by_id[step->id];
-      const auto first_level = std::count_if(of.workloads.begin(), of.workloads.end(),
-                                             [](const std::string& w) { return w.back() != ')'; });
-      fmt::print("{:<12} {:>8}   {} + {} (2)\n", step->id, of.images, first_level,
-                 of.workloads.size() - static_cast<size_t>(first_level));
-      if (of.images > 0 || kUnreachable.contains(step->id)) continue;
-      ADD_FAILURE() << "no workload comes to " << step->id << " (" << step->file << ")";
+      for (const Granularity granularity : kGranularities) {
+        const bool met = sum.by_id[step->id].images[static_cast<size_t>(granularity)] > 0;
+        const auto why = kUnreachable.find({step->id, granularity});
+        if (why != kUnreachable.end()) {
+          EXPECT_FALSE(met) << step->id << " is come to, and said not to be";
+          fmt::print("{} under {}: {}\n", step->id, GranularityName(granularity), why->second);
+          continue;
+        }
+        if (met) continue;
+        ADD_FAILURE() << "no workload comes to " << step->id << " (" << step->file << ") under "
+                      << GranularityName(granularity);
+      }
     }
   }
 
  private:
-  size_t explored_ = 0;
-  Coverage sum_;
+  static bool IsToRun(const Task& task) {
+    const auto& program = *::testing::UnitTest::GetInstance();
+    for (int i = 0; i < program.total_test_suite_count(); i++) {
+      const auto& suite = *program.GetTestSuite(i);
+      for (int k = 0; k < suite.total_test_count(); k++) {
+        const auto& test = *suite.GetTestInfo(k);
+        if (std::string(test.name()).ends_with("/" + NameOf(task))) return test.should_run();
+      }
+    }
+    return false;
+  }
+
+  static ExploreOptions OptionsOf(const Task& task, size_t workloads) {
+    ExploreOptions options;
+    options.seed = Seed();
+    uint64_t images = kImagesOfARandomOne;
+    if (task.family != Task::Family::kRandom) {
+      const bool hand_made = task.family == Task::Family::kHandMade;
+      images = images_wanted * (hand_made ? kPercentOfHandMade : kPercentOfPairs) / 100 /
+               CountTasks(task.family) / workloads;
+    }
+    // Of recoveries the others see enough.
+    options.later_images = task.family == Task::Family::kPairs ? 0 : images / 3;
+    options.images = images - options.later_images;
+    options.roots = static_cast<unsigned>(std::max<uint64_t>(6, options.later_images / 50));
+    return options;
+  }
+
+  void ExploreAll(const std::vector<const Task*>& tasks, uint64_t seeds) {
+    for (const Task* task : tasks) results_[NameOf(*task)];
+    std::atomic<size_t> next{0};
+    std::vector<std::thread> runners;
+    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); i++) {
+      runners.emplace_back([&] {
+        for (size_t at; (at = next.fetch_add(1)) < tasks.size();) {
+          const Task& task = *tasks[at];
+          const std::vector<std::string> workloads = WorkloadsOf(task, seeds);
+          results_.at(NameOf(task)) =
+              ExploreIsolated(workloads, task.granularity, OptionsOf(task, workloads.size()));
+        }
+      });
+    }
+    for (std::thread& runner : runners) runner.join();
+  }
+
+  std::map<std::string, ExploreResult> results_;
+  bool all_ = false;
 };
 
-Total* const total = static_cast<Total*>(::testing::AddGlobalTestEnvironment(new Total));
+Explored* const explored =
+    static_cast<Explored*>(::testing::AddGlobalTestEnvironment(new Explored));
 
-class CrashTest : public ::testing::TestWithParam<Parameter> {};
+class CrashTest : public ::testing::TestWithParam<Task> {};
 
 TEST_P(CrashTest, EveryImageIsSound) {
-  const auto& [workload, granularity] = GetParam();
-  ExploreOptions options;
-  options.seed = EnvNumber("TUFF_CRASH_SEED", options.seed);
-  if (kSanitized) {
-    options.images_per_moment = 8;
-    options.second_images_per_moment = 2;
-    options.second_roots = 2;
-  }
-  const auto percent = static_cast<unsigned>(
-      EnvNumber("TUFF_CRASH_PERCENT", kSanitized ? kSanitizedPercent : kUsualPercent));
-  options.moments_percent = percent;
-  if (percent < 100) {
-    options.images_per_moment = std::min(options.images_per_moment, kUsualImages);
-    options.second_roots = std::min(options.second_roots, kUsualRoots);
-  }
-  options.second_roots = std::max(options.second_roots, options.second_roots * percent / 100);
-  options.replay = Replay();
-  if (!options.replay.empty()) {
-    const std::string mine = fmt::format("{}/{}/", workload, GranularityName(granularity));
-    if (!options.replay.starts_with(mine)) GTEST_SKIP() << "another one is replayed";
-    options.seed = std::strtoull(options.replay.c_str() + mine.size(), nullptr, 10);
-  }
-  const ExploreResult result = ExploreIsolated(workload, granularity, options);
-  EXPECT_GT(result.coverage.images, 0u) << "there is no such image";
+  const ExploreResult& result = explored->Of(GetParam());
   for (const std::string& failure : result.failures) ADD_FAILURE() << failure;
-  fmt::print("{} images, {} of them of the second level\n", result.coverage.images,
-             result.coverage.second_level_images);
-  (void)std::fflush(stdout);
-  total->Add(result.coverage);
+  EXPECT_GT(result.coverage.images(), 0u);
+  fmt::print("{} images\n", result.coverage.images());
 }
 
-std::string NameOf(const ::testing::TestParamInfo<Parameter>& info) {
-  std::string name = fmt::format("{}_{}", info.param.first, GranularityName(info.param.second));
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
+INSTANTIATE_TEST_SUITE_P(Workloads, CrashTest, ::testing::ValuesIn(Tasks()),
+                         [](const auto& info) { return NameOf(info.param); });
+
+// What is wrong with the image of this name; empty if nothing.
+std::string Replay(const std::string& name) {
+  for (const Granularity granularity :
+       {Granularity::kByte, Granularity::kCacheLine, Granularity::kPage}) {
+    const std::string part = fmt::format("/{}/", GranularityName(granularity));
+    const size_t at = name.find(part);
+    if (at == name.npos) continue;
+    ExploreOptions options;
+    options.replay = name;
+    options.seed = std::strtoull(name.c_str() + at + part.size(), nullptr, 10);
+    const ExploreResult result = ExploreIsolated(name.substr(0, at), granularity, options);
+    if (!result.failures.empty()) return result.failures[0];
+    return result.coverage.images() > 0 ? "" : "there is no image " + name;
+  }
+  return "no image has a name like " + name;
 }
-INSTANTIATE_TEST_SUITE_P(Workloads, CrashTest, ::testing::ValuesIn(Parameters()), NameOf);
+
+int Show(const std::string& wrong) {
+  fmt::print("{}\n", wrong.empty() ? "nothing is wrong with it" : wrong);
+  return wrong.empty() ? 0 : 1;
+}
+
+int Run(int argc, char** argv) {
+  for (int i = 1; i < argc; i++) {
+    const std::string_view flag = argv[i];
+    const char* const value = i + 1 < argc ? argv[++i] : nullptr;
+    if (flag == "--images" && value != nullptr) {
+      images_wanted = std::strtoull(value, nullptr, 10);
+    } else if (flag == "--replay" && value != nullptr) {
+      return Show(Replay(value));
+    } else if (flag == "--examine" && value != nullptr) {
+      return Show(ExamineKept(value));
+    } else {
+      fmt::print(stderr, "usage: crash_test [--images N] [--replay NAME] [--examine FILE]\n");
+      return 2;
+    }
+  }
+  return RUN_ALL_TESTS();
+}
 
 }  // namespace
 }  // namespace tuff::test
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  return tuff::test::Run(argc, argv);
+}

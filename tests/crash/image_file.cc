@@ -11,8 +11,6 @@
 namespace tuff::test {
 namespace {
 
-constexpr uint64_t kLoadsPerComparison = 512;
-
 [[noreturn]] void Die(const std::string& what) {
   std::perror(what.c_str());
   std::abort();

@@ -18,6 +18,9 @@ namespace tuff::test {
 
 class ImageFile {
  public:
+  /// Load compares all of the file with what it should hold once in so many times.
+  static constexpr uint64_t kLoadsPerComparison = 512;
+
   /// Makes the file, with every byte written, so that no pool finds it sparse.
   ImageFile(std::string path, uint64_t bytes);
   ~ImageFile();
@@ -26,7 +29,8 @@ class ImageFile {
 
   const std::string& path() const { return path_; }
 
-  /// Makes the file hold the image. REQUIRES: it is of the file's size.
+  /// Makes the file hold the image. Dies if a comparison shows a store that nobody has watched.
+  /// REQUIRES: it is of the file's size.
   void Load(const SparseImage& image);
   uint64_t loads() const { return loads_; }
 

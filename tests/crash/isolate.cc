@@ -16,6 +16,7 @@ namespace tuff::test {
 namespace {
 
 constexpr size_t kDoingBytes = 512;
+constexpr unsigned kSecondsMax = 300;
 char* doing = nullptr;  // shared with the parent; null in a process that is not isolated
 
 bool WriteAll(int fd, const std::string& text) {
@@ -45,6 +46,7 @@ void NowDoing(const std::string& what) {
   const size_t n = std::min(what.size(), kDoingBytes - 1);
   std::memcpy(doing, what.data(), n);
   doing[n] = '\0';
+  alarm(kSecondsMax);  // what hangs dies of it
 }
 
 Isolated RunIsolated(const std::function<std::string()>& body) {

@@ -17,7 +17,7 @@ struct Isolated {
 
 Isolated RunIsolated(const std::function<std::string()>& body);
 
-/// In the body: what it is at now, for Isolated::death.
+/// In the body: what it is at now, for Isolated::death. If that takes minutes, the body dies.
 void NowDoing(const std::string& what);
 
 }  // namespace tuff::test

@@ -1,6 +1,8 @@
 // What the crash tests do to pools.
 #include <fmt/format.h>
 
+#include "engine/leaf.h"
+#include "engine/store_impl.h"
 #include "tests/crash/workload.h"
 
 namespace tuff::test {
@@ -48,6 +50,20 @@ Status AddAll(BulkLoader& loader, const std::vector<std::string>& keys, const st
   return Status();
 }
 
+// The leaf that a key belongs to; nobody keeps it from changing.
+Result<NodeView> LeafOf(Store& store, const std::string& key) {
+  Tree& tree = StoreAccess::Of(store).tree;
+  LeafSnapshot snapshot;
+  if (Status s = tree.PinLeaf(key, SeekTo::kAt, &snapshot); !s.ok()) return s;
+  tree.Unpin(snapshot.node.pfn());
+  return snapshot.node;
+}
+
+bool HasRoom(Pool& pool, const NodeView& node, const std::string& key, size_t value_bytes) {
+  return Leaf(PoolTestPeer::Map(pool), node)
+      .HasRoomForPut(key.size(), RecordBytes(key.size(), value_bytes));
+}
+
 }  // namespace
 
 Operations operator+(Operations a, const Operations& b) {
@@ -66,7 +82,7 @@ Status Session::Open() {
   OpenOptions options;
   options.force_granularity = granularity;
   options.background_consolidation = false;
-  options.guard = Guard::kNone;
+  options.guard = TestGuard();
   auto opened = Pool::Open(path, options);
   if (!opened.ok()) return opened.TakeStatus();
   pool = std::move(*opened);
@@ -248,6 +264,38 @@ Operation GiveUpBulkLoadOp(std::string store, std::vector<std::string> keys, std
     auto loader = (*opened)->NewBulkLoader();
     if (!loader.ok()) return loader.TakeStatus();
     return AddAll(**loader, keys, value);
+  };
+  return operation;
+}
+
+Operation FillLeafOp(std::string store, std::string key, std::string value) {
+  Operation operation;
+  operation.name = fmt::format("fill the leaf of {}/{}", store, key);
+  operation.run = [=](Session& session) -> Status {
+    auto opened = session.pool->OpenStore(store);
+    if (!opened.ok()) return opened.TakeStatus();
+    for (;;) {
+      if (Status s = (*opened)->Put(key, value); !s.ok()) return s;
+      auto leaf = LeafOf(**opened, key);
+      if (!leaf.ok()) return leaf.TakeStatus();
+      if (!HasRoom(*session.pool, *leaf, key, value.size())) return Status();
+    }
+  };
+  operation.effect = [=](Contents* contents) { (*contents)[store + "/" + key] = value; };
+  return operation;
+}
+
+Operation ConsolidateAheadOp(std::string store, std::string key, size_t value_bytes) {
+  Operation operation;
+  operation.name = fmt::format("consolidate the leaf of {}/{}", store, key);
+  operation.run = [=](Session& session) -> Status {
+    auto opened = session.pool->OpenStore(store);
+    if (!opened.ok()) return opened.TakeStatus();
+    auto leaf = LeafOf(**opened, key);
+    if (!leaf.ok()) return leaf.TakeStatus();
+    Tree& tree = StoreAccess::Of(**opened).tree;
+    return tree.ConsolidateIfFull(*leaf, leaf->number(), key.size(),
+                                  RecordBytes(key.size(), value_bytes));
   };
   return operation;
 }

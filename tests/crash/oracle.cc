@@ -73,6 +73,9 @@ std::string Oracle::BulkValue(unsigned i, uint64_t version) {
   return fmt::format("{}.{}", version, i) + std::string(i % 64, 'v');
 }
 
+std::string Oracle::SequenceStore(unsigned thread) { return fmt::format("sequence{}", thread); }
+std::string Oracle::SequenceKey(unsigned i) { return fmt::format("{:05}", i); }
+
 Oracle::Entries Oracle::KeyEntries(unsigned thread, unsigned key, uint64_t version) {
   Entries entries;
   auto& entry = entries[StoreName(thread) + "/" + Key(thread, key)];
@@ -100,6 +103,29 @@ Oracle::Entries Oracle::BulkEntries(unsigned thread, uint64_t version) {
   return entries;
 }
 
+Oracle::Entries Oracle::SequenceEntries(unsigned thread, uint64_t version) {
+  Entries entries;
+  const std::string store = SequenceStore(thread);
+  const unsigned step = SequenceStep(version);
+  entries[store] = step == 0 ? std::nullopt : std::optional<std::string>("");
+  for (unsigned i = 0; i < step; i++) {  // the first that is not there, too
+    auto& entry = entries[store + "/" + SequenceKey(i)];
+    if (i + 1 < step) entry = SequenceKey(i);
+  }
+  return entries;
+}
+
+std::string Oracle::HoleInSequence(const Contents& contents, unsigned thread) {
+  const std::string prefix = SequenceStore(thread) + "/";
+  unsigned next = 0;
+  for (auto at = contents.lower_bound(prefix);
+       at != contents.end() && at->first.starts_with(prefix); ++at) {
+    const std::string expected = prefix + SequenceKey(next++);
+    if (at->first != expected) return fmt::format("a hole: no {}, but {}", expected, at->first);
+  }
+  return "";
+}
+
 std::string Oracle::Settle(Pool& pool) {
   auto contents = ReadContents(pool);
   if (!contents.ok()) return contents.status().ToString();
@@ -120,7 +146,7 @@ std::string Oracle::Settle(Pool& pool) {
     const Entries after = entries_of(intended);
     const Entries before = entries_of(acknowledged);
     const std::string not_after = difference(after);
-    const std::string not_before = difference(before);
+    const std::string not_before = intended == acknowledged ? not_after : difference(before);
     if (!not_after.empty() && !not_before.empty()) {
       return fmt::format("{}: acknowledged {}, intended {}, found {}; {}", name, acknowledged,
                          intended, not_before, not_after);
@@ -144,6 +170,11 @@ std::string Oracle::Settle(Pool& pool) {
     if (wrong.empty()) {
       wrong = settle(BulkStore(thread), BulkAt(thread),
                      [&](uint64_t version) { return BulkEntries(thread, version); });
+    }
+    if (wrong.empty()) wrong = HoleInSequence(*contents, thread);
+    if (wrong.empty()) {
+      wrong = settle(SequenceStore(thread), SequenceAt(thread),
+                     [&](uint64_t version) { return SequenceEntries(thread, version); });
     }
     if (!wrong.empty()) return wrong;
   }

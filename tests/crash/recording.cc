@@ -4,6 +4,8 @@
 #include <set>
 #include <thread>
 
+#include "tests/crash/turns.h"
+
 namespace tuff::test {
 namespace {
 
@@ -13,66 +15,64 @@ constexpr int MarkReturn(size_t operation) { return static_cast<int>(2 * operati
 // Which operations have returned, and which are under way.
 class Progress {
  public:
-  explicit Progress(const Recording& recording) : recording_(recording) {}
+  explicit Progress(const Recording& recording) : recording_(recording), sure_(recording.start) {}
 
   void Apply(int mark) {
     const auto operation = static_cast<size_t>(mark / 2);
+    legal_.clear();
     if (mark == MarkBegin(operation)) {
       under_way_.insert(operation);
       return;
     }
     under_way_.erase(operation);
-    returned_.push_back(operation);
+    any_has_returned_ = true;
+    if (recording_.reader == operation) sure_ = {recording_.read};
+    for (Contents& contents : sure_) recording_.operations[operation].effect(&contents);
   }
 
   /// What may be there now: any of the operations under way may have happened.
-  std::vector<Contents> Legal() const {
-    std::vector<Contents> legal =
-        HasRead() ? std::vector<Contents>{recording_.read} : recording_.start;
-    for (const size_t operation : returned_) {
-      for (Contents& contents : legal) recording_.operations[operation].effect(&contents);
-    }
+  const std::vector<Contents>& Legal() const {
+    if (!legal_.empty()) return legal_;
+    legal_ = sure_;
     for (const size_t operation : under_way_) {
-      const std::vector<Contents> without = legal;
-      for (Contents contents : without) {
+      for (size_t i = 0, n = legal_.size(); i < n; i++) {
+        Contents contents = legal_[i];
         recording_.operations[operation].effect(&contents);
-        legal.push_back(std::move(contents));
+        if (contents != legal_[i]) legal_.push_back(std::move(contents));
       }
     }
-    return legal;
+    return legal_;
   }
 
   bool MayBeNoPool() const {
     for (const size_t operation : under_way_) {
       if (recording_.operations[operation].makes_pool) return true;
     }
-    return returned_.empty() && under_way_.empty() && !recording_.operations.empty() &&
+    return !any_has_returned_ && under_way_.empty() && !recording_.operations.empty() &&
            recording_.operations[0].makes_pool;
   }
 
  private:
-  bool HasRead() const {
-    for (const size_t operation : returned_) {
-      if (recording_.reader == operation) return true;
-    }
-    return false;
-  }
-
   const Recording& recording_;
-  std::vector<size_t> returned_;
+  std::vector<Contents> sure_;  // without the operations under way
   std::set<size_t> under_way_;
+  bool any_has_returned_ = false;
+  mutable std::vector<Contents> legal_;  // what Legal found, until something changes
 };
 
 }  // namespace
 
 Recording Record(Session& session, const std::vector<Operations>& threads,
-                 std::vector<Contents> start, const std::string& leave_out) {
+                 std::vector<Contents> start, const RecordOptions& options) {
   Recording recording;
   recording.start = std::move(start);
   Recorder recorder;
-  if (!leave_out.empty()) recorder.LeaveOut(leave_out);
+  if (!options.leave_out.empty()) recorder.LeaveOut(options.leave_out);
+  Turns turns(recorder, options.interleave_seed);
+  const bool in_turns = options.interleave_seed != 0;
   std::mutex mutex;  // guards recording.failure
-  const auto run = [&](size_t first, const Operations& operations) {
+  const auto run = [&](unsigned number, size_t first, const Operations& operations) {
+    if (in_turns) turns.Join(number);
     for (size_t i = 0; i < operations.size(); i++) {
       recorder.Mark(MarkBegin(first + i));
       Status s = operations[i].run(session);
@@ -81,19 +81,20 @@ Recording Record(Session& session, const std::vector<Operations>& threads,
         if (recording.failure.ok()) {
           recording.failure = Status(s.code(), operations[i].name + ": " + s.ToString());
         }
-        return;
+        break;
       }
       recorder.Mark(MarkReturn(first + i));
     }
+    if (in_turns) turns.Leave();
   };
-  SetStepObserver(&recorder);
+  SetStepObserver(in_turns ? static_cast<StepObserver*>(&turns) : &recorder);
   std::vector<std::thread> running;
   for (size_t i = 1; i < threads.size(); i++) {
     size_t first = 0;
     for (size_t k = 0; k < i; k++) first += threads[k].size();
-    running.emplace_back(run, first, threads[i]);
+    running.emplace_back(run, static_cast<unsigned>(i), first, threads[i]);
   }
-  run(0, threads[0]);
+  run(0, 0, threads[0]);
   for (std::thread& thread : running) thread.join();
   if (session.pool != nullptr) {  // nobody stores while the observer goes
     Status s = session.pool->WaitForBackgroundWork();
@@ -122,7 +123,7 @@ void ForEachMoment(const Recording& recording, MemoryModel model,
       moment.event = i;
       moment.id = event.step == nullptr ? nullptr : event.step->id;
       moment.model = &model;
-      moment.legal = progress.Legal();
+      moment.legal = [&]() -> const std::vector<Contents>& { return progress.Legal(); };
       moment.may_be_no_pool = progress.MayBeNoPool();
       // A return makes less legal; the beginning of an operation makes more so.
       moment.is_new = is_return || last_version != model.version();

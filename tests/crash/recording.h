@@ -25,16 +25,21 @@ struct Recording {
   uint64_t left_out = 0;
 };
 
-/// Runs the operations, one thread for each list, under a Recorder. `leave_out`: a mutant.
+struct RecordOptions {
+  std::string leave_out;         // a mutant
+  uint64_t interleave_seed = 0;  // if not 0, the threads take turns; see turns.h
+};
+
+/// Runs the operations, one thread for each list, under a Recorder.
 Recording Record(Session& session, const std::vector<Operations>& threads,
-                 std::vector<Contents> start, const std::string& leave_out);
+                 std::vector<Contents> start, const RecordOptions& options);
 
 /// A moment at which power may fail.
 struct Moment {
   size_t event = 0;          // just before events[event] takes effect
   const char* id = nullptr;  // the step's; null for the return of an operation
   const MemoryModel* model = nullptr;
-  std::vector<Contents> legal;
+  std::function<const std::vector<Contents>&()> legal;
   bool may_be_no_pool = false;
   /// False if neither the medium nor what is legal has changed since the moment before, so that
   /// its images have been seen.

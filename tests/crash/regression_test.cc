@@ -28,7 +28,7 @@ class Machine {
       ASSERT_TRUE(WithLines(Durable(), EverythingStored(model_)).WriteTo(session.path));
     }
     is_new_ = false;
-    const Recording recording = Record(session, {operations}, {}, "");
+    const Recording recording = Record(session, {operations}, {}, {});
     ASSERT_OK(recording.failure);
     if (session.pool != nullptr) {
       EXPECT_OK(session.Close());

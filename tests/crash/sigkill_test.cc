@@ -1,37 +1,41 @@
 // A writer of several threads is killed at random moments, again and again on the same pool: what
-// it was told is written is there, what was under way is there or not, and nothing leaks.
+// it was told is written is there, what was under way is there or not, what was written one after
+// the other has no holes, and nothing leaks.
+//
+// Whoever uses a pool is a process of its own, forked from this one, which uses none.
 //
 //   TUFF_KILLS=n        kills on each medium
 //   TUFF_CRASH_SEED=n   other operations and moments
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <csignal>
-#include <cstring>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "tests/crash/isolate.h"
 #include "tests/crash/oracle.h"
-
-extern char** environ;  // NOLINT: the system's
 
 namespace tuff::test {
 namespace {
 
 constexpr uint64_t kPoolBytes = 64ull << 20;
-constexpr int kReportFd = 3;  // the writer's end of a pipe: a byte once it writes
-constexpr uint64_t kKillMicrosecondsMin = 1000;
-constexpr uint64_t kKillMicrosecondsMax = 50000;
+constexpr double kKillMicrosecondsMin = 200;
+constexpr double kKillMicrosecondsMax = 30000;
+constexpr double kKillMicrosecondsMaxPage = 60000;  // where a sync takes a millisecond
+constexpr uint64_t kKills = 800;
+constexpr uint64_t kKillsUnderPage = 400;
 constexpr int kLiesMax = 20;  // kills until a lying writer must have been found out
 
 OpenOptions OpenAs(Granularity granularity) {
-  OpenOptions options;
+  OpenOptions options = Writable();
   options.force_granularity = granularity;
   return options;
 }
@@ -52,7 +56,10 @@ class Writer {
   void WriteForever() {
     for (;;) {
       const uint64_t what = random_.Below(128);
-      Status s = what < 12 ? PutBatch(what < 3) : what < 18 ? StepBulk() : WriteKey(what < 34);
+      Status s = what < 12   ? PutBatch(what < 3)
+                 : what < 18 ? StepBulk()
+                 : what < 50 ? StepSequence()
+                             : WriteKey(what < 64);
       if (s.ok()) s = LookBack();
       if (s.ok()) continue;
       fmt::print(stderr, "writer: {}\n", s.ToString());
@@ -161,6 +168,18 @@ class Writer {
     });
   }
 
+  Status StepSequence() {
+    return Next(oracle_.SequenceAt(thread_), [&](uint64_t version) -> Status {
+      const std::string name = Oracle::SequenceStore(thread_);
+      const unsigned step = Oracle::SequenceStep(version);
+      if (step == 0) return pool_.DropStore(name);
+      auto store = pool_.OpenOrCreateStore(name);
+      if (!store.ok() || step == 1) return store.TakeStatus();
+      const std::string key = Oracle::SequenceKey(step - 2);
+      return (*store)->Put(key, key);
+    });
+  }
+
   // Now and then a snapshot is held for a while, and shows what was there when it was taken.
   Status LookBack() {
     if (snapshot_ == nullptr) {
@@ -194,11 +213,26 @@ class Writer {
   uint64_t seen_version_ = 0;
 };
 
-// The process that is killed. argv: --writer pool oracle granularity seed lies
-int WriterMain(char** argv) {
-  auto pool = Pool::Open(argv[2], OpenAs(static_cast<Granularity>(std::atoi(argv[4]))));
-  Oracle oracle(argv[3]);
-  std::string wrong = pool.ok() ? oracle.Settle(**pool) : pool.status().ToString();
+void CountRecovered(Pool& pool, Oracle* oracle) {
+  const Statistics statistics = pool.GetStatistics();
+  oracle->recovered().lanes += statistics.lanes_recovered;
+  oracle->recovered().batches += statistics.batches_replayed;
+}
+
+struct WriterOptions {
+  std::string pool_path;
+  Granularity granularity;
+  uint64_t seed;
+  bool settles;  // nobody has looked at what the last one has left
+  bool lies;
+};
+
+// The process that is killed. Writes a byte to `report_fd` once it writes to the pool.
+[[noreturn]] void RunWriter(const WriterOptions& options, Oracle* oracle, int report_fd) {
+  auto pool = Pool::Open(options.pool_path, OpenAs(options.granularity));
+  std::string wrong = pool.ok() ? "" : pool.status().ToString();
+  if (wrong.empty()) CountRecovered(**pool, oracle);
+  if (wrong.empty() && options.settles) wrong = oracle->Settle(**pool);
   std::vector<Store*> stores;  // all there before anybody writes to several
   for (unsigned thread = 0; thread < Oracle::kThreads && wrong.empty(); thread++) {
     auto store = (*pool)->OpenOrCreateStore(Oracle::StoreName(thread));
@@ -214,15 +248,14 @@ int WriterMain(char** argv) {
   }
   std::vector<std::thread> threads;
   for (unsigned thread = 0; thread < Oracle::kThreads; thread++) {
-    const uint64_t seed = std::strtoull(argv[5], nullptr, 10);
-    const bool lies = *argv[6] == '1';
-    threads.emplace_back([=, &oracle, &pool, &stores] {
-      Writer(pool->get(), stores[thread], &oracle, thread, seed, lies).WriteForever();
+    threads.emplace_back([=, &pool, &stores, &options] {
+      Writer(pool->get(), stores[thread], oracle, thread, options.seed, options.lies)
+          .WriteForever();
     });
   }
-  if (write(kReportFd, "w", 1) != 1) _exit(5);
+  if (write(report_fd, "w", 1) != 1) _exit(5);
   for (std::thread& thread : threads) thread.join();
-  return 0;
+  _exit(6);
 }
 
 class SigkillTest : public ::testing::TestWithParam<Granularity> {
@@ -237,12 +270,20 @@ class SigkillTest : public ::testing::TestWithParam<Granularity> {
         random_(seed_ * 2 + static_cast<uint64_t>(GetParam())) {}
 
   void SetUp() override {
-    CreateOptions create;
-    create.size_bytes = kPoolBytes;
-    create.open = OpenAs(GetParam());
-    auto pool = Pool::Create(pool_path_, create);
-    ASSERT_OK(pool);
-    ASSERT_OK((*pool)->Close());
+    const std::string wrong = Alone([&] {
+      CreateOptions create;
+      create.size_bytes = kPoolBytes;
+      create.open = OpenAs(GetParam());
+      auto pool = Pool::Create(pool_path_, create);
+      return pool.ok() ? (*pool)->Close().ToString() : pool.status().ToString();
+    });
+    ASSERT_EQ(wrong, "ok");
+  }
+
+  // In a process of its own.
+  static std::string Alone(const std::function<std::string()>& body) {
+    const Isolated result = RunIsolated(body);
+    return result.output + result.death;
   }
 
   static std::string PageRoot() {
@@ -250,32 +291,36 @@ class SigkillTest : public ::testing::TestWithParam<Granularity> {
     return from_env != nullptr && *from_env != '\0' ? from_env : "/tmp";
   }
 
+  // Short and long ones alike.
+  useconds_t RandomDelay() {
+    const double max =
+        GetParam() == Granularity::kPage ? kKillMicrosecondsMaxPage : kKillMicrosecondsMax;
+    const double part = static_cast<double>(random_.Below(1 << 20)) / (1 << 20);
+    return static_cast<useconds_t>(kKillMicrosecondsMin *
+                                   std::pow(max / kKillMicrosecondsMin, part));
+  }
+
   // Starts a writer and kills it; `wait_for_start`: not before it writes, so that opening is
   // spared.
-  void RunAndKill(bool wait_for_start, bool lies = false) {
+  void RunAndKill(Oracle* oracle, bool wait_for_start, bool lies = false) {
     int fds[2];
     ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], kReportFd);
-    std::string granularity = fmt::format("{}", static_cast<int>(GetParam()));
-    std::string seed = fmt::format("{}", random_.Next());
-    std::string program = "/proc/self/exe";
-    std::string verb = "--writer";
-    std::string lying = lies ? "1" : "0";
-    char* argv[] = {program.data(),     verb.data(), pool_path_.data(), oracle_path_.data(),
-                    granularity.data(), seed.data(), lying.data(),      nullptr};
-    pid_t writer = -1;
-    ASSERT_EQ(posix_spawn(&writer, program.c_str(), &actions, nullptr, argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
+    const WriterOptions options{pool_path_, GetParam(), random_.Next(), !settled_, lies};
+    settled_ = false;
+    (void)std::fflush(nullptr);
+    const pid_t writer = fork();
+    ASSERT_GE(writer, 0);
+    if (writer == 0) {
+      (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // it does not end by itself
+      close(fds[0]);
+      RunWriter(options, oracle, fds[1]);
+    }
     close(fds[1]);
     if (wait_for_start) {
       pollfd report{fds[0], POLLIN, 0};
       while (poll(&report, 1, -1) < 0 && errno == EINTR) continue;
     }
-    // Not to wait for something, but to strike at some moment.
-    usleep(static_cast<useconds_t>(kKillMicrosecondsMin +
-                                   random_.Below(kKillMicrosecondsMax - kKillMicrosecondsMin)));
+    usleep(RandomDelay());  // not to wait for something, but to strike at some moment
     kill(writer, SIGKILL);
     int status = 0;
     while (waitpid(writer, &status, 0) < 0 && errno == EINTR) continue;
@@ -284,29 +329,48 @@ class SigkillTest : public ::testing::TestWithParam<Granularity> {
         << "the writer ended by itself, status " << status;
   }
 
-  // What is wrong with the pool; empty if nothing. It is read as the kill has left it, and must be
-  // found the same once it is recovered.
-  std::string Verify(Oracle* oracle) {
-    for (const bool read_only : {true, false}) {
-      OpenOptions options = OpenAs(GetParam());
-      options.read_only = read_only;
-      auto pool = Pool::Open(pool_path_, options);
-      if (!pool.ok()) return pool.status().ToString();
-      if (std::string wrong = oracle->Settle(**pool); !wrong.empty()) return wrong;
-      if (std::string problems = Problems(**pool); !problems.empty()) return problems;
-      if (!read_only) {
-        if (Status s = (*pool)->WaitForBackgroundWork(); !s.ok()) return s.ToString();
-        if (std::string wrong = oracle->Settle(**pool); !wrong.empty()) return "later: " + wrong;
-        const CheckReport report = Check(**pool);
-        if (!report.problems.empty() || report.buried > 0) return "later: " + report.ToString();
-        const Statistics statistics = (*pool)->GetStatistics();
-        lanes_recovered_ += statistics.lanes_recovered;
-        batches_replayed_ += statistics.batches_replayed;
-        nodes_dismantled_ += statistics.nodes_dismantled;
+  // What is wrong with the open pool; empty if nothing.
+  static std::string Look(Pool& pool, Oracle* oracle, bool read_only) {
+    if (std::string wrong = oracle->Settle(pool); !wrong.empty()) return wrong;
+    const CheckReport first = Check(pool);
+    if (!first.problems.empty()) return first.ToString();
+    if (read_only) return "";
+    if (Status s = pool.WaitForBackgroundWork(); !s.ok()) return s.ToString();
+    CountRecovered(pool, oracle);
+    const uint64_t dismantled = pool.GetStatistics().nodes_dismantled;
+    oracle->recovered().nodes_dismantled += dismantled;
+    if (first.buried == 0 && dismantled == 0) return "";
+    if (std::string wrong = oracle->Settle(pool); !wrong.empty()) return "later: " + wrong;
+    const CheckReport report = Check(pool);
+    return report.problems.empty() && report.buried == 0 ? "" : "later: " + report.ToString();
+  }
+
+  // What is wrong with the pool; empty if nothing. `read_first`: it is read as the kill has left
+  // it, too, and must be found the same once it is recovered.
+  std::string Verify(Oracle* oracle, bool read_first = true) {
+    settled_ = true;
+    return Alone([&]() -> std::string {
+      for (const bool read_only : {true, false}) {
+        if (read_only && !read_first) continue;
+        OpenOptions options = OpenAs(GetParam());
+        options.read_only = read_only;
+        auto pool = Pool::Open(pool_path_, options);
+        if (!pool.ok()) return pool.status().ToString();
+        if (std::string wrong = Look(**pool, oracle, read_only); !wrong.empty()) return wrong;
+        if (!(*pool)->Close().ok()) return "cannot be closed";
       }
-      if (!(*pool)->Close().ok()) return "cannot be closed";
-    }
-    return "";
+      return "";
+    });
+  }
+
+  // Opens the pool and does something to it.
+  std::string Change(const std::function<Status(Pool&)>& change) {
+    return Alone([&] {
+      auto pool = Pool::Open(pool_path_, OpenAs(GetParam()));
+      if (!pool.ok()) return pool.status().ToString();
+      if (Status s = change(**pool); !s.ok()) return s.ToString();
+      return (*pool)->Close().ToString();
+    });
   }
 
   TempDir dir_;
@@ -315,25 +379,26 @@ class SigkillTest : public ::testing::TestWithParam<Granularity> {
   const uint64_t seed_;
   const ::testing::ScopedTrace trace_;
   Random random_;
-  uint64_t lanes_recovered_ = 0;
-  uint64_t batches_replayed_ = 0;
-  uint64_t nodes_dismantled_ = 0;
+  bool settled_ = true;  // the oracle knows what the pool holds
 };
 
 TEST_P(SigkillTest, WhatWasAcknowledgedIsThere) {
-  const uint64_t kills = EnvNumber("TUFF_KILLS", kSanitized ? 50 : 100);
+  const uint64_t usual = GetParam() == Granularity::kPage ? kKillsUnderPage : kKills;
+  const uint64_t kills = EnvNumber("TUFF_KILLS", kSanitized ? 100 : usual);
   Oracle oracle(oracle_path_);
   for (uint64_t i = 0; i < kills; i++) {
     SCOPED_TRACE(fmt::format("kill {}", i));
-    ASSERT_NO_FATAL_FAILURE(RunAndKill(random_.Below(4) != 0));
-    // Sometimes the next writer finds what two of them have left.
-    if (random_.OneIn(4) && i + 1 < kills) continue;
-    ASSERT_EQ(Verify(&oracle), "");
+    ASSERT_NO_FATAL_FAILURE(RunAndKill(&oracle, random_.Below(4) != 0));
+    // Often the next writer finds what two of them have left, and compares it.
+    if (random_.OneIn(2) && i + 1 < kills) continue;
+    ASSERT_EQ(Verify(&oracle, random_.OneIn(4)), "");
   }
+  const Oracle::Recovered& recovered = oracle.recovered();
   fmt::print(
-      "{} kills, {} operations acknowledged; by the verifier: {} lanes recovered, {} batches "
-      "replayed, {} nodes dismantled\n",
-      kills, oracle.operations().load(), lanes_recovered_, batches_replayed_, nodes_dismantled_);
+      "{} kills, {} operations acknowledged; {} lanes recovered, {} batches replayed, {} nodes "
+      "dismantled by the verifier\n",
+      kills, oracle.operations().load(), recovered.lanes.load(), recovered.batches.load(),
+      recovered.nodes_dismantled.load());
   (void)std::fflush(stdout);
 }
 
@@ -341,7 +406,7 @@ TEST_P(SigkillTest, WhatWasAcknowledgedIsThere) {
 TEST_P(SigkillTest, ALyingWriterIsFoundOut) {
   Oracle oracle(oracle_path_);
   for (int i = 0; i < kLiesMax; i++) {
-    ASSERT_NO_FATAL_FAILURE(RunAndKill(true, true));
+    ASSERT_NO_FATAL_FAILURE(RunAndKill(&oracle, true, true));
     const std::string wrong = Verify(&oracle);
     if (wrong.empty()) continue;
     EXPECT_NE(wrong.find("acknowledged"), wrong.npos) << wrong;
@@ -352,7 +417,7 @@ TEST_P(SigkillTest, ALyingWriterIsFoundOut) {
 
 TEST_P(SigkillTest, OneWriteThatWasNeverMadeIsMissed) {
   Oracle oracle(oracle_path_);
-  ASSERT_NO_FATAL_FAILURE(RunAndKill(true));
+  ASSERT_NO_FATAL_FAILURE(RunAndKill(&oracle, true));
   ASSERT_EQ(Verify(&oracle), "");
   Oracle::Slot& slot = oracle.At(1, 7);
   uint64_t version = slot.acknowledged.load() + 1;
@@ -364,13 +429,41 @@ TEST_P(SigkillTest, OneWriteThatWasNeverMadeIsMissed) {
 
 TEST_P(SigkillTest, ARecordThatNobodyHasWrittenIsSeen) {
   Oracle oracle(oracle_path_);
-  ASSERT_NO_FATAL_FAILURE(RunAndKill(true));
-  auto pool = Pool::Open(pool_path_, OpenAs(GetParam()));
-  ASSERT_OK(pool);
-  ASSERT_OK((*(*pool)->OpenStore(Oracle::StoreName(0)))->Put("stray", ""));
-  ASSERT_OK((*pool)->Close());
-  pool->reset();
+  ASSERT_NO_FATAL_FAILURE(RunAndKill(&oracle, true));
+  ASSERT_EQ(Change([](Pool& pool) {
+              auto store = pool.OpenStore(Oracle::StoreName(0));
+              return store.ok() ? (*store)->Put("stray", "") : store.TakeStatus();
+            }),
+            "ok");
   EXPECT_EQ(Verify(&oracle), "there are records that nobody has written");
+}
+
+TEST_P(SigkillTest, AHoleAndALostEndOfASequenceAreSeen) {
+  Oracle oracle(oracle_path_);
+  constexpr unsigned kStep = 1 + 5;  // keys 0 to 4
+  const auto set = [](Oracle::Slot& slot, uint64_t version) {
+    slot.intended.store(version);
+    slot.acknowledged.store(version);
+  };
+  set(oracle.SequenceAt(0), kStep);
+  ASSERT_EQ(Change([](Pool& pool) -> Status {
+              auto store = pool.CreateStore(Oracle::SequenceStore(0));
+              Status s = store.ok() ? Status() : store.TakeStatus();
+              for (unsigned i = 0; i < 5 && s.ok(); i++) {
+                s = (*store)->Put(Oracle::SequenceKey(i), Oracle::SequenceKey(i));
+              }
+              return s;
+            }),
+            "ok");
+  ASSERT_EQ(Verify(&oracle), "");
+  set(oracle.SequenceAt(0), kStep + 1);  // one that was never written
+  EXPECT_TRUE(Verify(&oracle).starts_with("sequence0: acknowledged"));
+  set(oracle.SequenceAt(0), kStep);
+  ASSERT_EQ(Change([](Pool& pool) {
+              return (*pool.OpenStore(Oracle::SequenceStore(0)))->Delete(Oracle::SequenceKey(2));
+            }),
+            "ok");
+  EXPECT_TRUE(Verify(&oracle).starts_with("a hole: no sequence0/00002, but sequence0/00003"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Media, SigkillTest,
@@ -381,9 +474,3 @@ INSTANTIATE_TEST_SUITE_P(Media, SigkillTest,
 
 }  // namespace
 }  // namespace tuff::test
-
-int main(int argc, char** argv) {
-  if (argc == 7 && std::strcmp(argv[1], "--writer") == 0) return tuff::test::WriterMain(argv);
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

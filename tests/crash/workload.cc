@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "tests/crash/maker.h"
+
 namespace tuff::test {
 namespace {
 
@@ -271,6 +273,14 @@ Workload TwoThreadsRestructure() {
   return workload;
 }
 
+// With nothing in it that would not be there without.
+Workload ConsolidateAhead() {
+  const std::string value(100, 'f');
+  return Growing(&Statistics::consolidated_ahead,
+                 Small() + Operations{FillLeafOp(kStore, SmallKey(100), value)},
+                 {ConsolidateAheadOp(kStore, SmallKey(100), value.size())});
+}
+
 Workload CreatePool() {
   Workload workload = Simple({}, {CreatePoolOp()});
   workload.with_pool = false;
@@ -346,6 +356,7 @@ const Maker kMakers[] = {
      }},
     {"delete_range",
      [](P) { return Simple(Small(), {DeleteRangeOp(kStore, SmallKey(50), SmallKey(120))}); }},
+    {"consolidate_ahead", [](P) { return ConsolidateAhead(); }},
     {"batch_beside_puts", [](P) { return BatchBesidePuts(); }},
     {"two_batches", [](P) { return TwoBatches(); }},
     {"drop_store", [](P) { return Drop(Other() + Some(), 1); }},
@@ -373,6 +384,7 @@ std::vector<std::string> WorkloadNames() {
 }
 
 Workload MakeWorkload(const std::string& name, const DryRun& dry_run) {
+  if (auto made = MakeByName(name)) return std::move(*made);
   for (const Maker& maker : kMakers) {
     if (name != maker.name) continue;
     Workload workload = maker.make(dry_run);

@@ -60,6 +60,11 @@ Operation DeleteRangeOp(std::string store, std::string begin, std::string end);
 Operation DropStoreOp(std::string store);
 Operation BulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
 Operation GiveUpBulkLoadOp(std::string store, std::vector<std::string> keys, std::string value);
+/// Writes the record as often as it takes to leave no room for another such in its leaf.
+Operation FillLeafOp(std::string store, std::string key, std::string value);
+/// What the pool's consolidator does about a leaf that is full. Nothing if there is room for a
+/// value of so many bytes.
+Operation ConsolidateAheadOp(std::string store, std::string key, size_t value_bytes);
 /// Until the background work is done.
 Operation WaitOp();
 /// Leaves this mount no two free frames that are neighbours. Changes nothing on the medium.
@@ -81,6 +86,8 @@ struct Workload {
   const char* must_meet = nullptr;
   size_t must_meet_times = 1;
   bool with_pool = true;
+  /// If not 0, the threads take turns, changed by this seed.
+  uint64_t interleave_seed = 0;
 };
 
 /// The names of all workloads, small ones first.
@@ -92,7 +99,7 @@ struct DryRun {
   Granularity granularity;
 };
 
-/// Makes one. REQUIRES: a name of the list.
+/// Makes one. REQUIRES: a name of the list, or such as maker.h makes.
 Workload MakeWorkload(const std::string& name, const DryRun& dry_run);
 
 }  // namespace tuff::test

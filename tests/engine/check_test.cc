@@ -3,67 +3,26 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/engine/engine_test_util.h"
+#include "tests/engine/check_fixture.h"
 
 namespace tuff::test {
 namespace {
 
-class CheckTest : public testing::Test {
+class CheckTest : public testing::Test, protected CheckedPool {
  protected:
-  CheckTest() {
-    for (int i = 0; i < 200; i++) {
-      EXPECT_OK(store().Put("key" + std::to_string(i), std::string(100, 'v')));
-    }
-    for (int i = 0; i < 8; i++) {
-      EXPECT_OK(store().Put("long" + std::to_string(i), std::string(15000, 'v')));
-    }
-    auto info = PoolTestPeer::GetCatalogue(fixture_.pool()).Find("store");
-    EXPECT_OK(info);
-    info_ = *info;
-    tree_ = std::make_unique<Tree>(map(), info_.id, info_.anchor);
-    EXPECT_EQ(Problems(fixture_.pool()), "");
-  }
-
-  Store& store() { return fixture_.store(); }
-  PageMap& map() { return fixture_.map(); }
-  NodeView NodeOf(uint64_t word) {
-    return {map().base() + OffsetOf(ChildPfn(word)), ChildPfn(word)};
-  }
-  NodeView Root() { return NodeOf(tree_->root_word()); }
-  // The leaf that begins or ends the tree.
-  NodeView Leaf(bool last) {
-    NodeView node = Root();
-    while (!node.is_leaf()) node = NodeOf(node.ChildWord(last ? node.count() - 1 : 0));
-    return node;
-  }
-  uint64_t OwnerOf(const NodeView& node) {
-    return PackOwner(node.pfn(), FrameKind::kTreeNode, node.order(), info_.id);
-  }
-  void Store64(uint64_t offset, uint64_t value) {
-    WriteWindow window(map().domain());
-    window.Store64(offset, value);
-  }
-  void Store8(uint64_t offset, uint8_t value) {
-    WriteWindow window(map().domain());
-    window.Store(offset, &value, 1);
-  }
   // Exactly the problems that contain these texts, in any order.
   void ExpectProblems(const std::vector<std::string>& wanted) {
-    const CheckReport report = Check(fixture_.pool());
+    const CheckReport report = Check(pool());
     EXPECT_EQ(report.problems.size(), wanted.size()) << report.ToString();
     for (const std::string& text : wanted) {
       EXPECT_NE(report.ToString().find(text), std::string::npos) << "not found: " << text << "\n"
                                                                  << report.ToString();
     }
   }
-
-  PoolFixture fixture_;
-  ObjectInfo info_;
-  std::unique_ptr<Tree> tree_;
 };
 
 TEST_F(CheckTest, CountsWhatIsThere) {
-  const CheckReport report = Check(fixture_.pool());
+  const CheckReport report = Check(pool());
   EXPECT_EQ(report.records, 208u + 2);  // and the catalogue's: graveyard and store
   EXPECT_EQ(report.depth_max, 2u);
   EXPECT_GE(report.order_max, 3u);
@@ -73,19 +32,19 @@ TEST_F(CheckTest, CountsWhatIsThere) {
 TEST_F(CheckTest, ALeakedFrame) {
   const Pfn pfn = map().allocator().Allocate(1, AllocFor::kGrowth);
   ASSERT_NE(pfn, 0u);
-  Store64(OwnerWordOffset(pfn), PackOwner(pfn, FrameKind::kTreeNode, 1, info_.id));
+  Store64(OwnerWordOffset(pfn), PackOwner(pfn, FrameKind::kTreeNode, 1, info().id));
   ExpectProblems({"I4: pfn " + std::to_string(pfn) + ": leaked: 2 frames of object " +
-                  std::to_string(info_.id)});
+                  std::to_string(info().id)});
 }
 
 TEST_F(CheckTest, AnOwnerWordThatLies) {
-  const NodeView leaf = Leaf(false);
+  const NodeView leaf = FirstLeaf();
   Store64(OwnerWordOffset(leaf.pfn()), 0);
   ExpectProblems({"I4: pfn " + std::to_string(leaf.pfn()) + ": owner word 0x0, expected"});
 }
 
 TEST_F(CheckTest, OwnerWordsWhereNoneMayBe) {
-  const NodeView large = Leaf(true);
+  const NodeView large = LastLeaf();
   ASSERT_GE(large.order(), 1u);
   const Pfn free = map().allocator().Allocate(0, AllocFor::kGrowth);
   Store64(OwnerWordOffset(large.pfn() + 1), PackOwner(large.pfn() + 1, FrameKind::kTreeNode, 0, 1));
@@ -120,7 +79,7 @@ TEST_F(CheckTest, ALaneThatIsNotEmpty) {
 }
 
 TEST_F(CheckTest, ADamagedRecord) {
-  const NodeView leaf = Leaf(false);
+  const NodeView leaf = FirstLeaf();
   ASSERT_GT(leaf.count(), 0u);
   RecordView record;
   ASSERT_TRUE(leaf.BaseRecord(0, &record));
@@ -130,13 +89,12 @@ TEST_F(CheckTest, ADamagedRecord) {
 }
 
 TEST_F(CheckTest, ARootThatIsAnotherStores) {
-  ASSERT_OK(fixture_.pool().CreateStore("other"));
-  auto other = PoolTestPeer::GetCatalogue(fixture_.pool()).Find("other");
-  ASSERT_OK(other);
-  const Tree tree(map(), other->id, other->anchor);
-  Store64(tree.root_place(), tree_->root_word());
-  ExpectProblems({"node belongs to object " + std::to_string(info_.id) + ", not " +
-                  std::to_string(other->id)});
+  ASSERT_OK(pool().CreateStore("other"));
+  const ObjectInfo other = Find("other");
+  const Tree others(map(), other.id, other.anchor);
+  Store64(others.root_place(), tree().root_word());
+  ExpectProblems({"node belongs to object " + std::to_string(info().id) + ", not " +
+                  std::to_string(other.id)});
 }
 
 }  // namespace

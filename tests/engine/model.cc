@@ -75,7 +75,7 @@ std::string MakeValue(ValueShape shape, size_t key_bytes, Random& random) {
 }
 
 CreateOptions PoolOptions(const ModelConfig& config) {
-  CreateOptions options = SmallPool(config.pool_bytes, config.granularity, config.guard);
+  CreateOptions options = SmallPool(config.pool_bytes, config.granularity, TestGuard(config.guard));
   options.memmap = config.memmap;
   return options;
 }

@@ -35,7 +35,7 @@ struct ModelConfig {
   ValueShape values = ValueShape::kSmall;
   Granularity granularity = Granularity::kCacheLine;
   MemmapPlace memmap = MemmapPlace::kPool;
-  Guard guard = Guard::kNone;
+  Guard guard = Guard::kNone;  // none: that of the environment
   uint64_t pool_bytes = 64ull << 20;
   uint64_t live_max = 20000;  // records at which growing turns into shrinking
   uint64_t share = 10;        // of all operations

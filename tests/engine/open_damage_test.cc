@@ -11,6 +11,7 @@ namespace tuff::test {
 namespace {
 
 const OpenOptions kReadOnly = ReadOnly();
+const OpenOptions kWritable = Writable();
 constexpr int kRecords = 3000;
 
 std::string Key(int i) {
@@ -31,7 +32,7 @@ class OpenDamageTest : public testing::Test {
 
   std::string path() const { return fixture_.path(); }
   void ExpectOpenFails(Code code, std::string_view part) {
-    for (const OpenOptions& options : {OpenOptions(), kReadOnly}) {
+    for (const OpenOptions& options : {kWritable, kReadOnly}) {
       auto pool = Pool::Open(path(), options);
       EXPECT_CODE(pool, code);
       EXPECT_TRUE(Contains(pool.status(), part)) << pool.status().ToString();
@@ -41,7 +42,7 @@ class OpenDamageTest : public testing::Test {
   // Makes the pool unclean, as if its process had been killed.
   void Crash() {
     ASSERT_EQ(RunInChild([&] {
-                auto pool = Pool::Open(path());
+                auto pool = Pool::Open(path(), kWritable);
                 ASSERT_OK(pool);
                 auto store = (*pool)->OpenStore("store");
                 ASSERT_OK(store);
@@ -112,7 +113,7 @@ TEST_F(OpenDamageTest, OneBadSuperblock) {
       fixture_.Close();
       FlipByte(path(), OffsetOf(pfn) + byte);
       LogLines log;
-      OpenOptions options;
+      OpenOptions options = kWritable;
       options.log = log.Callback();
       options.read_only = true;
       {
@@ -170,14 +171,14 @@ TEST_F(OpenDamageTest, Features) {
     sb.feature_incompat = 0;
     sb.feature_ro_compat = 4;
   });
-  EXPECT_CODE(Pool::Open(path()), Code::kNotSupported);
-  EXPECT_TRUE(Contains(Pool::Open(path()).status(), "0x4"));
+  EXPECT_CODE(Pool::Open(path(), kWritable), Code::kNotSupported);
+  EXPECT_TRUE(Contains(Pool::Open(path(), kWritable).status(), "0x4"));
   { EXPECT_OK(Pool::Open(path(), kReadOnly)); }
   EditSuperblocks(path(), [](Superblock& sb) {
     sb.feature_ro_compat = 0;
     sb.feature_compat = 2;
   });
-  { EXPECT_OK(Pool::Open(path())); }
+  { EXPECT_OK(Pool::Open(path(), kWritable)); }
   EXPECT_EQ(ReadStruct<Superblock>(path(), 0).feature_compat, 2u);
 }
 
@@ -281,7 +282,7 @@ TEST_F(OpenDamageTest, HostileLanesAreRefused) {
   const auto expect_refused = [&](const LaneEntry& entry, const std::vector<LaneRun>& runs) {
     WriteLane(path(), 5, entry, runs);
     const std::string before = ReadWholeFile(path());
-    for (const OpenOptions& options : {kReadOnly, OpenOptions()}) {
+    for (const OpenOptions& options : {kReadOnly, kWritable}) {
       auto pool = Pool::Open(path(), options);
       EXPECT_CODE(pool, Code::kCorruption);
       EXPECT_TRUE(Contains(pool.status(), "lane 5")) << pool.status().ToString();
@@ -331,7 +332,7 @@ TEST_F(OpenDamageTest, LiveLaneInACleanPool) {
   WriteAt(path(), OffsetOf(kLanesPfn + 9), "garbage!");
   // Refused every time: the first refusal does not turn the pool into a crashed one.
   for (int i = 0; i < 2; i++) {
-    auto pool = Pool::Open(path());
+    auto pool = Pool::Open(path(), kWritable);
     EXPECT_CODE(pool, Code::kCorruption);
     EXPECT_TRUE(Contains(pool.status(), "lane 9")) << pool.status().ToString();
   }
@@ -474,7 +475,7 @@ TEST_F(OpenDamageTest, Catalogue) {
   fixture_.Close();
   FlipByte(path(), OffsetOf(root) + offsetof(NodeHeader, number));
   {
-    auto pool = Pool::Open(path());  // the catalogue is read when it is needed
+    auto pool = Pool::Open(path(), kWritable);  // the catalogue is read when it is needed
     ASSERT_OK(pool);
     EXPECT_CODE((*pool)->OpenStore("store"), Code::kCorruption);
     EXPECT_CODE((*pool)->CreateStore("new"), Code::kCorruption);
@@ -482,7 +483,7 @@ TEST_F(OpenDamageTest, Catalogue) {
   }
   FlipByte(path(), OffsetOf(root) + offsetof(NodeHeader, number));
   FlipByte(path(), OffsetOf(kCatalogueAnchorPfn) + offsetof(struct Anchor, kind));
-  EXPECT_CODE(Pool::Open(path()), Code::kCorruption);
+  EXPECT_CODE(Pool::Open(path(), kWritable), Code::kCorruption);
   EXPECT_TRUE(Contains(Pool::Open(path(), kReadOnly).status(), "pfn 2:"));
 }
 

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/engine/engine_test_util.h"
 #include "tests/engine/pool_bytes.h"
@@ -66,6 +67,33 @@ TEST_P(SparsePoolTest, PutSaysNoSpace) {
   EXPECT_OK((*pool)->Close());
   pool = Pool::Open(disk.File("pool"), options.open);
   ASSERT_OK(pool);
+  EXPECT_EQ(Problems(**pool), "");
+}
+
+// The descriptors' own frames are holes until a mount keeps them there. Where the disk has become
+// full meanwhile, touching one is a signal.
+TEST(OpenSpaceTest, MemmapMovesIntoASparsePoolOnAFullDisk) {
+  SmallTmpfs disk(24 << 20);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting a tmpfs is not permitted";
+  CreateOptions options = SmallPool();
+  options.memmap = MemmapPlace::kDram;
+  auto pool = Pool::Create(disk.File("pool"), options);
+  ASSERT_OK(pool);
+  ASSERT_OK((*pool)->CreateStore("store"));
+  ASSERT_OK((*(*pool)->OpenStore("store"))->Put("key", "value"));
+  ASSERT_OK((*pool)->Close());
+  std::ofstream filler(disk.File("filler"), std::ios::binary);
+  while (filler.write(std::string(4096, 'f').data(), 4096) && filler.flush()) continue;
+  options.open.memmap = MemmapPlace::kPool;
+  options.open.guard = Guard::kNone;  // mprotect would keep the memmap where it was
+  pool = Pool::Open(disk.File("pool"), options.open);
+  ASSERT_OK(pool);
+  ASSERT_EQ((*pool)->GetInfo().memmap, MemmapPlace::kPool);
+  auto store = (*pool)->OpenStore("store");
+  ASSERT_OK(store);
+  std::string value;
+  EXPECT_OK((*store)->Get("key", &value));
+  EXPECT_OK((*store)->Delete("key"));
   EXPECT_EQ(Problems(**pool), "");
 }
 

@@ -16,6 +16,7 @@ namespace tuff::test {
 namespace {
 
 const OpenOptions kReadOnly = ReadOnly();
+const OpenOptions kWritable = Writable();
 
 class OpenTest : public testing::Test {
  protected:
@@ -31,7 +32,7 @@ class OpenTest : public testing::Test {
   }
   void MakeFile(const std::string& content) { std::ofstream(path(), std::ios::binary) << content; }
   // Opens, and looks whether the record is there.
-  static void ExpectUsable(const std::string& at, const OpenOptions& options = {}) {
+  static void ExpectUsable(const std::string& at, const OpenOptions& options = kWritable) {
     auto pool = Pool::Open(at, options);
     ASSERT_OK(pool);
     auto store = (*pool)->OpenStore("store");
@@ -47,9 +48,9 @@ class OpenTest : public testing::Test {
 };
 
 TEST_F(OpenTest, MissingFile) {
-  EXPECT_CODE(Pool::Open(path()), Code::kNotFound);
+  EXPECT_CODE(Pool::Open(path(), kWritable), Code::kNotFound);
   EXPECT_CODE(Pool::Open(path(), kReadOnly), Code::kNotFound);
-  EXPECT_CODE(Pool::Open(dir_.File("no/such/dir")), Code::kNotFound);
+  EXPECT_CODE(Pool::Open(dir_.File("no/such/dir"), kWritable), Code::kNotFound);
 }
 
 TEST_F(OpenTest, NotAPool) {
@@ -57,15 +58,15 @@ TEST_F(OpenTest, NotAPool) {
        {std::string(), std::string("short"), std::string(kPoolSizeMin, '\0'),
         Random(1).Bytes(kPoolSizeMin), std::string("tuffpool")}) {
     MakeFile(content);
-    EXPECT_CODE(Pool::Open(path()), Code::kCorruption);
+    EXPECT_CODE(Pool::Open(path(), kWritable), Code::kCorruption);
     EXPECT_CODE(Pool::Open(path(), kReadOnly), Code::kCorruption);
-    EXPECT_TRUE(Contains(Pool::Open(path()).status(), "not a tuff pool"));
+    EXPECT_TRUE(Contains(Pool::Open(path(), kWritable).status(), "not a tuff pool"));
     EXPECT_EQ(ReadWholeFile(path()), content) << "opening changed it";
   }
 }
 
 TEST_F(OpenTest, Directory) {
-  EXPECT_CODE(Pool::Open(dir_.path()), Code::kInvalidArgument);
+  EXPECT_CODE(Pool::Open(dir_.path(), kWritable), Code::kInvalidArgument);
   EXPECT_CODE(Pool::Open(dir_.path(), kReadOnly), Code::kInvalidArgument);
 }
 
@@ -75,24 +76,24 @@ TEST_F(OpenTest, SymbolicLinks) {
   ExpectUsable(dir_.File("link"));
   ExpectUsable(dir_.File("link"), kReadOnly);
   std::filesystem::create_symlink("nowhere", dir_.File("dangling"));
-  EXPECT_CODE(Pool::Open(dir_.File("dangling")), Code::kNotFound);
+  EXPECT_CODE(Pool::Open(dir_.File("dangling"), kWritable), Code::kNotFound);
   std::filesystem::create_symlink("loop", dir_.File("loop"));
-  EXPECT_CODE(Pool::Open(dir_.File("loop")), Code::kInvalidArgument);
+  EXPECT_CODE(Pool::Open(dir_.File("loop"), kWritable), Code::kInvalidArgument);
   // Creating through a link that dangles would make a file elsewhere.
   EXPECT_CODE(Pool::Create(dir_.File("dangling"), SmallPool()), Code::kExists);
 }
 
 TEST_F(OpenTest, FifoAndSocket) {
   ASSERT_EQ(mkfifo(dir_.File("fifo").c_str(), 0666), 0);
-  EXPECT_CODE(Pool::Open(dir_.File("fifo")), Code::kInvalidArgument);
+  EXPECT_CODE(Pool::Open(dir_.File("fifo"), kWritable), Code::kInvalidArgument);
   EXPECT_CODE(Pool::Open(dir_.File("fifo"), kReadOnly), Code::kInvalidArgument);  // must not wait
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   dir_.File("socket").copy(address.sun_path, sizeof address.sun_path - 1);
   ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  EXPECT_CODE(Pool::Open(dir_.File("socket")), Code::kInvalidArgument);
-  const Status device = Pool::Open("/dev/null").status();
+  EXPECT_CODE(Pool::Open(dir_.File("socket"), kWritable), Code::kInvalidArgument);
+  const Status device = Pool::Open("/dev/null", kWritable).status();
   EXPECT_CODE(device, Code::kInvalidArgument);
   EXPECT_EQ(device.message(), "/dev/null: neither a regular file nor a devdax device");
   close(fd);
@@ -112,13 +113,13 @@ TEST_F(OpenTest, NoPermission) {
   };
   ASSERT_EQ(chmod(path().c_str(), 0), 0);
   EXPECT_EQ(as_nobody([&] {
-              EXPECT_CODE(Pool::Open(path()), Code::kPermission);
+              EXPECT_CODE(Pool::Open(path(), kWritable), Code::kPermission);
               EXPECT_CODE(Pool::Open(path(), kReadOnly), Code::kPermission);
             }),
             0);
   ASSERT_EQ(chmod(path().c_str(), 0444), 0);
   EXPECT_EQ(as_nobody([&] {
-              EXPECT_CODE(Pool::Open(path()), Code::kPermission);
+              EXPECT_CODE(Pool::Open(path(), kWritable), Code::kPermission);
               ExpectUsable(path(), kReadOnly);
             }),
             0);
@@ -139,7 +140,7 @@ TEST_F(OpenTest, LockedByAnotherProcess) {
   const pid_t child = fork();
   if (child == 0) {
     close(finish[1]);
-    auto pool = Pool::Open(path());
+    auto pool = Pool::Open(path(), kWritable);
     char byte = pool.ok() ? 'y' : 'n';
     if (write(ready[1], &byte, 1) != 1) _exit(2);
     while (read(finish[0], &byte, 1) > 0) {
@@ -152,7 +153,7 @@ TEST_F(OpenTest, LockedByAnotherProcess) {
   ASSERT_EQ(byte, 'y');
   std::string comm = ReadWholeFile("/proc/self/comm");
   comm.pop_back();
-  for (const OpenOptions& options : {OpenOptions(), kReadOnly}) {
+  for (const OpenOptions& options : {kWritable, kReadOnly}) {
     auto pool = Pool::Open(path(), options);
     EXPECT_CODE(pool, Code::kLocked);
     EXPECT_TRUE(Contains(pool.status(), "process " + std::to_string(child) + " (" + comm + ")"))
@@ -164,7 +165,7 @@ TEST_F(OpenTest, LockedByAnotherProcess) {
   // The superblock still names the child, which is no more: a stale hint.
   const int fd = open(path().c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(flock(fd, LOCK_EX), 0);
-  auto pool = Pool::Open(path());
+  auto pool = Pool::Open(path(), kWritable);
   EXPECT_CODE(pool, Code::kLocked);
   EXPECT_TRUE(Contains(pool.status(), "another process")) << pool.status().ToString();
   EXPECT_FALSE(Contains(pool.status(), std::to_string(child)));
@@ -173,7 +174,7 @@ TEST_F(OpenTest, LockedByAnotherProcess) {
     sb.writer_pid = static_cast<uint32_t>(getpid());
     sb.boot_id[0] ^= 1;
   });
-  pool = Pool::Open(path());
+  pool = Pool::Open(path(), kWritable);
   EXPECT_CODE(pool, Code::kLocked);
   EXPECT_FALSE(Contains(pool.status(), std::to_string(getpid()))) << pool.status().ToString();
   close(fd);
@@ -185,9 +186,9 @@ TEST_F(OpenTest, LockedByAnotherProcess) {
 
 TEST_F(OpenTest, LockedWithinThisProcess) {
   MakePool();
-  auto writer = Pool::Open(path());
+  auto writer = Pool::Open(path(), kWritable);
   ASSERT_OK(writer);
-  EXPECT_CODE(Pool::Open(path()), Code::kLocked);
+  EXPECT_CODE(Pool::Open(path(), kWritable), Code::kLocked);
   EXPECT_CODE(Pool::Open(path(), kReadOnly), Code::kLocked);
   ASSERT_OK((*writer)->Close());
   ExpectUsable(path());
@@ -200,7 +201,7 @@ TEST_F(OpenTest, ReadersShareAndNeverWrite) {
     auto first = Pool::Open(path(), kReadOnly);
     ASSERT_OK(first);
     ExpectUsable(path(), kReadOnly);
-    EXPECT_CODE(Pool::Open(path()), Code::kLocked);
+    EXPECT_CODE(Pool::Open(path(), kWritable), Code::kLocked);
     EXPECT_EQ((*first)->GetInfo().memmap, MemmapPlace::kDram);
     EXPECT_CODE((*first)->CreateStore("new"), Code::kReadOnly);
     EXPECT_CODE((*first)->RenameStore("store", "other"), Code::kReadOnly);
@@ -264,7 +265,7 @@ TEST_F(OpenTest, GuardThatIsNotThere) {
 
 TEST_F(OpenTest, CloseWhileInUse) {
   MakePool();
-  auto pool = Pool::Open(path());
+  auto pool = Pool::Open(path(), kWritable);
   ASSERT_OK(pool);
   auto store = (*pool)->OpenStore("store");
   ASSERT_OK(store);

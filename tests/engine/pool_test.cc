@@ -136,7 +136,7 @@ TEST(StatisticsTest, ALeafsTailIsBuiltOncePerMount) {
 }
 
 TEST(PropertyTest, EveryListedOneHasAText) {
-  PoolFixture fixture;
+  PoolFixture fixture(SmallPool(kPoolSizeMin, Granularity::kCacheLine, Guard::kNone));
   const auto names = Pool::Properties();
   EXPECT_GE(names.size(), 4u);
   for (const std::string& name : names) {
@@ -155,7 +155,7 @@ TEST(PropertyTest, EveryListedOneHasAText) {
 }
 
 TEST(InfoTest, TellsOfThePool) {
-  PoolFixture fixture;
+  PoolFixture fixture(SmallPool(kPoolSizeMin, Granularity::kCacheLine, Guard::kNone));
   const PoolInfo first = fixture.pool().GetInfo();
   EXPECT_EQ(first.path, fixture.path());
   EXPECT_EQ(first.format_version, 1u);

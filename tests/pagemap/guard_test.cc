@@ -36,9 +36,7 @@ TEST(GuardTest, MprotectStopsAStrayStoreAndLetsWindowsWrite) {
 }
 
 TEST(GuardTest, PkeyStopsAStrayStore) {
-  const int key = pkey_alloc(0, 0);
-  if (key < 0) GTEST_SKIP() << "this machine has no memory protection keys";
-  (void)pkey_free(key);
+  if (!HasProtectionKeys()) GTEST_SKIP() << "this machine has no memory protection keys";
   DomainFixture fixture(Granularity::kCacheLine, Guard::kPkey);
   PersistDomain& domain = fixture.domain();
   ASSERT_NE(domain.guard(), nullptr);
@@ -50,11 +48,7 @@ TEST(GuardTest, PkeyStopsAStrayStore) {
 }
 
 TEST(GuardTest, PkeyIsAnErrorWhereThereAreNoKeys) {
-  const int key = pkey_alloc(0, 0);
-  if (key >= 0) {
-    (void)pkey_free(key);
-    GTEST_SKIP() << "this machine has memory protection keys";
-  }
+  if (HasProtectionKeys()) GTEST_SKIP() << "this machine has memory protection keys";
   DomainFixture fixture;
   EXPECT_CODE(WriteGuard::Make(Guard::kPkey, fixture.domain().medium()), Code::kNotSupported);
   auto automatic = WriteGuard::Make(Guard::kAuto, fixture.domain().medium());

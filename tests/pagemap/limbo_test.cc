@@ -2,6 +2,8 @@
 #include "pagemap/limbo.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -97,6 +99,30 @@ TEST_F(LimboTest, PinsAndUnpinsOfSeveralThreadsLoseNothing) {
   limbo().Reclaim();
   EXPECT_EQ(limbo().frames(), 0u);
   EXPECT_GE(Free() + 1024, before);  // the reserve was filled meanwhile
+}
+
+// Whoever waits in the parent for what is deferred is not there in a child.
+TEST(RcuDeferTest, AForkedChildDefersForItself) {
+  const auto round = [] {
+    std::atomic<int> called{0};
+    const auto count = [](void* to) { static_cast<std::atomic<int>*>(to)->fetch_add(1); };
+    if (!RcuDefer(count, &called)) return false;
+    RcuBarrier();
+    return called == 1;
+  };
+  ASSERT_TRUE(round());
+  usleep(1000);  // to let the parent's thread go to sleep again; were it not to, all would be well
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    for (int i = 0; i < 8; i++) {
+      if (!round()) _exit(1);
+    }
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

@@ -134,12 +134,12 @@ TEST(MediumTest, WritesZerosToReservedBlocksOfADiskOnly) {
   if (file.DataFrom(0) < 4 * kHugePage) {
     GTEST_SKIP() << "this file system takes reserved blocks for written ones";
   }
-  file.medium().WriteReserved(2 * kHugePage, kHugePage);
+  EXPECT_OK(file.medium().WriteReserved(2 * kHugePage, kHugePage));
   EXPECT_EQ(file.DataFrom(0), 2 * kHugePage) << "what was asked for";
   EXPECT_GE(file.DataFrom(3 * kHugePage), 4 * kHugePage) << "and no more";
   const std::string zeros(kHugePage, '\0');
   EXPECT_EQ(file.Get(2 * kHugePage, kHugePage), zeros);
-  file.medium().WriteReserved(4 * kHugePage, kHugePage);
+  EXPECT_OK(file.medium().WriteReserved(4 * kHugePage, kHugePage));
   EXPECT_EQ(file.Get(4 * kHugePage + 100, 8), "precious") << "never over anything";
   EXPECT_EQ(file.DataFrom(4 * kHugePage + 4 * kFrameSize), kBytes) << "and then not beside it";
 }

@@ -62,7 +62,8 @@ TEST(MemmapTest, LivesWhereItMay) {
     EXPECT_OK(memmap);
     return (*memmap)->place();
   };
-  EXPECT_EQ(place(DomainFixture(Granularity::kCacheLine), MemmapPlace::kPool), MemmapPlace::kPool);
+  EXPECT_EQ(place(DomainFixture(Granularity::kCacheLine, Guard::kNone), MemmapPlace::kPool),
+            MemmapPlace::kPool);
   EXPECT_EQ(place(DomainFixture(Granularity::kCacheLine), MemmapPlace::kDram), MemmapPlace::kDram);
   EXPECT_EQ(place(DomainFixture(Granularity::kPage), MemmapPlace::kPool), MemmapPlace::kDram);
   EXPECT_EQ(place(DomainFixture(Granularity::kCacheLine, Guard::kMprotect), MemmapPlace::kPool),
@@ -73,7 +74,7 @@ TEST(MemmapTest, LivesWhereItMay) {
 }
 
 TEST(MemmapTest, AnEarlierMountsDescriptorsAreVoid) {
-  DomainFixture fixture;
+  DomainFixture fixture(Granularity::kCacheLine, Guard::kNone);  // the memmap is in the pool
   const Pfn pfn = 5 * kBlockFrames + 7;
   {
     auto memmap = Memmap::Make(fixture.domain(), kFrames, MemmapPlace::kPool, 10, false);

@@ -73,18 +73,17 @@ TEST(PoolFileTest, IsWrittenWithZerosUnlessSparse) {
   umask(mask);
   ASSERT_OK(fd);
   struct stat st {};
-  ASSERT_EQ(fstat(*fd, &st), 0);
+  ASSERT_EQ(fstat(fd->get(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777, 0660u);
   EXPECT_EQ(static_cast<uint64_t>(st.st_size), kPoolSizeMin);
-  EXPECT_FALSE(IsSparse(*fd, kPoolSizeMin));
+  EXPECT_FALSE(IsSparse(fd->get(), kPoolSizeMin));
   EXPECT_CODE(CreatePoolFile(dir.File("full"), options), Code::kExists);
   EXPECT_CODE(OpenPoolFile(dir.File("full"), false), Code::kLocked);
-  close(*fd);
+  fd->reset();
   options.sparse = true;
   fd = CreatePoolFile(dir.File("sparse"), options);
   ASSERT_OK(fd);
-  EXPECT_TRUE(IsSparse(*fd, kPoolSizeMin));
-  close(*fd);
+  EXPECT_TRUE(IsSparse(fd->get(), kPoolSizeMin));
 }
 
 TEST(PoolFileTest, BootIdIsTheKernels) {

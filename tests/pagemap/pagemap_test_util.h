@@ -43,7 +43,7 @@ class FramesFixture {
 class DomainFixture {
  public:
   explicit DomainFixture(Granularity granularity = Granularity::kCacheLine,
-                         Guard guard = Guard::kNone, uint64_t bytes = kPoolSizeMin,
+                         Guard guard = TestGuard(), uint64_t bytes = kPoolSizeMin,
                          bool read_only = false) {
     fd_ = open(dir_.File("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     EXPECT_EQ(ftruncate(fd_, static_cast<off_t>(bytes)), 0);

@@ -87,6 +87,7 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   /// Store names are 1 to kStoreNameSizeMax bytes without NUL or '/'. The pointer is the pool's.
+  /// After NoMemory CreateStore may have made the store, which can then be opened.
   Result<Store*> CreateStore(std::string_view name);  ///< Exists if it is there
   Result<Store*> OpenStore(std::string_view name);    ///< NotFound if it is not
   Result<Store*> OpenOrCreateStore(std::string_view name);
