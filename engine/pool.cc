@@ -44,12 +44,12 @@ Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const Create
   if (pool.ok()) {
     s = NoThrow([&] { return (*pool)->impl_->graveyard.Prepare(); });
     if (s.ok() || s.code() == Code::kNoSpace) return pool;
-    *pool = nullptr;
+    PageMap::Remove(path);  // while it is locked
   } else {
     s = pool.TakeStatus();
+    if (s.code() != Code::kLocked) PageMap::Remove(path);
   }
   // Nothing is left behind of a pool that nobody has seen.
-  if (s.code() != Code::kLocked) PageMap::Remove(path);
   return s;
 }
 

@@ -221,6 +221,7 @@ class Tree {
   Result<bool> FindIn(const Leaf& leaf, std::string_view key, uint64_t sequence,
                       RecordView* record) const;
   void DescendTogether(std::span<const std::string_view> keys, uint64_t sequence, NodeView* nodes);
+  Result<KeptVersionPtr> FindKept(std::string_view key, uint64_t sequence) const;
   template <typename Use>
   Status FindAnd(std::string_view key, uint64_t sequence, const Use& use);
 

@@ -35,6 +35,13 @@ Result<bool> Tree::FindIn(const Leaf& leaf, std::string_view key, uint64_t seque
   });
 }
 
+// The version that has left the leaves and a reader at `sequence` may see; null if there is none.
+Result<KeptVersionPtr> Tree::FindKept(std::string_view key, uint64_t sequence) const {
+  SEQUENCE_POINT("version.find");
+  if (versions_ == nullptr) return KeptVersionPtr();
+  return versions_->Find(object_id_, key, sequence);
+}
+
 // Finds `key` and calls use(found): inside the read section, if it lies in a leaf.
 template <typename Use>
 Status Tree::FindAnd(std::string_view key, uint64_t sequence, const Use& use) {
@@ -79,9 +86,8 @@ Status Tree::FindAnd(std::string_view key, uint64_t sequence, const Use& use) {
     }
     if (Status s = BuildTail(node, number, &stale); !s.ok()) return s;
   }
-  SEQUENCE_POINT("version.find");
-  if (may_be_kept && versions_ != nullptr) {
-    auto kept = versions_->Find(object_id_, key, sequence);
+  if (may_be_kept) {
+    auto kept = FindKept(key, sequence);
     if (!kept.ok()) return kept.TakeStatus();
     if (*kept != nullptr) {
       found.value = (*kept)->value;

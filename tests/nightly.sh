@@ -46,6 +46,9 @@ for program in pagemap/pagemap_test engine/engine_test engine/open_test engine/m
 done
 tests/with_guard mprotect build/release/tests/crash/crash_test --gtest_brief=1 --images 20000
 
+printf '\n== each call fails\n'
+TUFF_FAULT_ALL=1 build/release/tests/fault/fault_test --gtest_brief=1
+
 printf '\n== every byte damaged\n'
 TUFF_DAMAGE_THOROUGH=1 build/release/tests/damage/damage_sweep_test --gtest_brief=1
 

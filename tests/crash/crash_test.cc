@@ -117,7 +117,8 @@ std::vector<std::string> WorkloadsOf(const Task& task, uint64_t seeds) {
   }
   if (!kSanitized) return workloads;
   std::vector<std::string> some;
-  for (size_t i = std::hash<std::string>()(NameOf(task)) % kSanitizedPairsOneIn;
+  for (size_t i = std::hash<std::string>()(NameOf(task)) %
+                  std::min(kSanitizedPairsOneIn, workloads.size());
        i < workloads.size(); i += kSanitizedPairsOneIn) {
     some.push_back(workloads[i]);
   }

@@ -7,13 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <functional>
 #include <map>
-#include <new>
 
 #include "tests/engine/engine_test_util.h"
+#include "tests/failing_new.h"
 
+namespace tuff::test {
 namespace {
 
 // Allocations, of any thread, that still succeed.
@@ -22,39 +22,15 @@ std::atomic<int64_t> allowed{kAny};
 std::atomic<bool> refuse_all{false};  // those after the first that is refused, too
 std::atomic<bool> refused{false};
 
-void* Allocate(size_t bytes, size_t alignment) {
-  const int64_t left = allowed.fetch_sub(1, std::memory_order_relaxed);
-  if (left == 0 || (left < 0 && refuse_all)) {
-    refused = true;
-    return nullptr;
-  }
-  if (alignment <= alignof(std::max_align_t)) return std::malloc(bytes == 0 ? 1 : bytes);
-  return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-}
-
-void* AllocateOrThrow(size_t bytes, size_t alignment = 1) {
-  void* const at = Allocate(bytes, alignment);
-  if (at == nullptr) throw std::bad_alloc();
-  return at;
-}
-
 }  // namespace
 
-void* operator new(size_t n) { return AllocateOrThrow(n); }
-void* operator new[](size_t n) { return AllocateOrThrow(n); }
-void* operator new(size_t n, std::align_val_t at) {
-  return AllocateOrThrow(n, static_cast<size_t>(at));
+bool RefusesAllocation() {
+  const int64_t left = allowed.fetch_sub(1, std::memory_order_relaxed);
+  if (left > 0 || (left < 0 && !refuse_all)) return false;
+  refused = true;
+  return true;
 }
-void* operator new(size_t n, const std::nothrow_t&) noexcept { return Allocate(n, 1); }
-void* operator new[](size_t n, const std::nothrow_t&) noexcept { return Allocate(n, 1); }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete[](void* at) noexcept { std::free(at); }
-void operator delete(void* at, size_t) noexcept { std::free(at); }
-void operator delete[](void* at, size_t) noexcept { std::free(at); }
-void operator delete(void* at, std::align_val_t) noexcept { std::free(at); }
-void operator delete(void* at, size_t, std::align_val_t) noexcept { std::free(at); }
 
-namespace tuff::test {
 namespace {
 
 std::string Key(int i) { return fmt::format("key{:06}", i); }

@@ -13,9 +13,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
-#include <cstdlib>
 #include <cstring>
-#include <new>
+
+#include "tests/failing_new.h"
 
 namespace tuff::test {
 namespace {
@@ -224,34 +224,4 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
 
 }  // extern "C"
 
-namespace {
-
-void* Allocate(size_t n, size_t alignment = 1) {
-  if (Fails(Call::kNew)) return nullptr;
-  if (alignment > alignof(std::max_align_t)) {
-    return std::aligned_alloc(alignment, (n + alignment - 1) / alignment * alignment);
-  }
-  return std::malloc(n == 0 ? 1 : n);
-}
-
-void* AllocateOrThrow(size_t n, size_t alignment = 1) {
-  void* const at = Allocate(n, alignment);
-  if (at == nullptr) throw std::bad_alloc();
-  return at;
-}
-
-}  // namespace
-
-void* operator new(size_t n) { return AllocateOrThrow(n); }
-void* operator new[](size_t n) { return AllocateOrThrow(n); }
-void* operator new(size_t n, std::align_val_t at) {
-  return AllocateOrThrow(n, static_cast<size_t>(at));
-}
-void* operator new(size_t n, const std::nothrow_t&) noexcept { return Allocate(n); }
-void* operator new[](size_t n, const std::nothrow_t&) noexcept { return Allocate(n); }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete[](void* at) noexcept { std::free(at); }
-void operator delete(void* at, size_t) noexcept { std::free(at); }
-void operator delete[](void* at, size_t) noexcept { std::free(at); }
-void operator delete(void* at, std::align_val_t) noexcept { std::free(at); }
-void operator delete(void* at, size_t, std::align_val_t) noexcept { std::free(at); }
+bool tuff::test::RefusesAllocation() { return Fails(Call::kNew); }

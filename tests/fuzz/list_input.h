@@ -92,4 +92,23 @@ struct ListInput {
   }
 };
 
+/// What LLVMFuzzerCustomMutator does with inputs of at most `entries_max` entries.
+template <typename Input, typename Any, typename Change>
+size_t MutateInput(uint8_t* data, size_t size, size_t size_max, Random& random, size_t entries_max,
+                   const Any& any, const Change& change) {
+  Input input = Input::Read({data, size}, entries_max);
+  input.Mutate(random, entries_max, any, change);
+  return input.Write(data, size_max);
+}
+
+/// What LLVMFuzzerCustomCrossOver does with them.
+template <typename Input>
+size_t CrossInputs(std::span<const uint8_t> a, std::span<const uint8_t> b, std::span<uint8_t> out,
+                   unsigned seed, size_t entries_max) {
+  Random random(seed);
+  Input input = Input::Read(a, entries_max);
+  input.Cross(random, Input::Read(b, entries_max), entries_max);
+  return input.Write(out.data(), out.size());
+}
+
 }  // namespace tuff::test

@@ -56,19 +56,14 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t siz
                                           unsigned seed) {
   using namespace tuff::test;
   Random random(seed);
-  Input input = Input::Read({data, size}, kEditsMax);
-  input.Mutate(
-      random, kEditsMax, [&] { return AnyEdit(random); },
+  return MutateInput<Input>(
+      data, size, size_max, random, kEditsMax, [&] { return AnyEdit(random); },
       [&](Edit* edit) { ChangeEdit(edit, random); });
-  return input.Write(data, size_max);
 }
 
 extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* data1, size_t size1,
                                             const uint8_t* data2, size_t size2, uint8_t* out,
                                             size_t size_max, unsigned seed) {
   using namespace tuff::test;
-  Random random(seed);
-  Input input = Input::Read({data1, size1}, kEditsMax);
-  input.Cross(random, Input::Read({data2, size2}, kEditsMax), kEditsMax);
-  return input.Write(out, size_max);
+  return CrossInputs<Input>({data1, size1}, {data2, size2}, {out, size_max}, seed, kEditsMax);
 }
