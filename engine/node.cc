@@ -79,9 +79,13 @@ void NodeView::CopySeparator(size_t i, char* to) const {
   std::copy_n(rest.data(), rest.size(), to + 8);
 }
 
-uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn) {
+uint64_t HashOfNode(const std::byte* node, size_t base_end) {
   constexpr size_t kFrom = offsetof(NodeHeader, number);
-  return Checksum64(node + kFrom, base_end - kFrom, hash_seed ^ Mix64(pfn));
+  return Hash64(node + kFrom, base_end - kFrom);
+}
+
+uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn) {
+  return ChecksumOfHash(HashOfNode(node, base_end), hash_seed ^ Mix64(pfn));
 }
 
 bool NodeIsWhole(const NodeView& node, uint64_t hash_seed) {

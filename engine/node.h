@@ -161,6 +161,8 @@ Status VerifyNode(const NodeView& node, uint64_t hash_seed, uint32_t object_id);
 /// True if header and base still have the node's checksum: for who is about to copy them.
 bool NodeIsWhole(const NodeView& node, uint64_t hash_seed);
 
+/// Hash64 of what the node's checksum covers: up to `base_end`, in bytes.
+uint64_t HashOfNode(const std::byte* node, size_t base_end);
 /// The checksum that the node's header should have.
 uint64_t NodeChecksum(const std::byte* node, size_t base_end, uint64_t hash_seed, Pfn pfn);
 

@@ -19,12 +19,27 @@ constexpr uint64_t Mix64(uint64_t x) {
   return x ^ (x >> 33);
 }
 
+/// The x for which Mix64(x) is `y`. The factors are the inverses of Mix64's modulo 2^64.
+constexpr uint64_t Unmix64(uint64_t y) {
+  y ^= y >> 33;
+  y *= 0x9cb4b2f8129337dbull;
+  y ^= y >> 33;
+  y *= 0x4f74430c22a54005ull;
+  return y ^ (y >> 33);
+}
+static_assert(Unmix64(Mix64(0x0123456789abcdefull)) == 0x0123456789abcdefull);
+
 /// XXH3-64 of n bytes.
 uint64_t Hash64(const void* data, size_t n);
 
 /// Checksum of bytes with this Hash64 that belong to the place `seed`.
 constexpr uint64_t ChecksumOfHash(uint64_t hash, uint64_t seed) {
   return Mix64(hash + Mix64(seed ^ 0x74756666ull));
+}
+/// The seed with which bytes of this Hash64 have this checksum: how a pool's hash_seed is found
+/// again when its superblocks are gone.
+constexpr uint64_t SeedOfChecksum(uint64_t hash, uint64_t checksum) {
+  return Unmix64(Unmix64(checksum) - hash) ^ 0x74756666ull;
 }
 inline uint64_t Checksum64(const void* data, size_t n, uint64_t seed) {
   return ChecksumOfHash(Hash64(data, n), seed);

@@ -15,11 +15,6 @@ namespace {
 
 constexpr size_t kChecksumFrom = offsetof(Superblock, sequence);
 
-uint64_t SuperblockChecksum(const Superblock& superblock) {
-  return Checksum64(reinterpret_cast<const std::byte*>(&superblock) + kChecksumFrom,
-                    sizeof superblock - kChecksumFrom, 0);
-}
-
 Superblock ReadCopy(const std::byte* head, Pfn pfn) {
   Superblock copy;
   std::memcpy(&copy, head + OffsetOf(pfn), sizeof copy);
@@ -68,6 +63,26 @@ Status CheckGeometry(const Superblock& sb, uint64_t bytes, const std::string& pa
 }
 
 }  // namespace
+
+uint64_t SuperblockChecksum(const Superblock& superblock) {
+  return Checksum64(reinterpret_cast<const std::byte*>(&superblock) + kChecksumFrom,
+                    sizeof superblock - kChecksumFrom, 0);
+}
+
+Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::string& path) {
+  if (std::memcmp(copy.magic, kSuperblockMagic, sizeof copy.magic) != 0) {
+    return Status(Code::kCorruption, fmt::format("{}: no magic", path));
+  }
+  if (copy.checksum != SuperblockChecksum(copy)) {
+    return Status(Code::kCorruption, fmt::format("{}: the checksum is wrong", path));
+  }
+  if (copy.format_version != kFormatVersion) {
+    return Status(Code::kNotSupported, fmt::format("{}: format version {}, this tuff knows {}",
+                                                   path, copy.format_version, kFormatVersion));
+  }
+  if (Status s = CheckSupported(copy, path, false); !s.ok()) return s;
+  return CheckGeometry(copy, bytes, path);
+}
 
 Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
                                           const std::string& path, bool for_writing) {

@@ -24,6 +24,11 @@ struct SuperblockChoice {
 Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
                                           const std::string& path, bool for_writing);
 
+/// What is wrong with one copy, for who looks at both: Corruption (magic, checksum, geometry, a
+/// file that is too short), NotSupported. Where a pool is opened, ChooseSuperblock decides.
+Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::string& path);
+uint64_t SuperblockChecksum(const Superblock& superblock);
+
 /// Makes `superblock` durable in both copies, one after the other, with the next sequence. Begins
 /// with copy `first`: the other one must be whole, and durable.
 Status WriteSuperblocks(PersistDomain& domain, Superblock& superblock, int first = 0);

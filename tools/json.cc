@@ -36,6 +36,12 @@ void JsonObject::SetBool(std::string_view name, bool value) {
   impl_->json[std::string(name)] = value;
 }
 
+void JsonObject::SetObject(std::string_view name, const JsonObject& object) {
+  impl_->json[std::string(name)] = object.impl_->json;
+}
+
+void JsonObject::SetNull(std::string_view name) { impl_->json[std::string(name)] = nullptr; }
+
 void JsonObject::SetArray(std::string_view name, const std::vector<JsonObject>& items) {
   Json array = Json::array();
   for (const JsonObject& item : items) array.push_back(item.impl_->json);

@@ -25,6 +25,8 @@ class JsonObject {
   void SetNumber(std::string_view name, uint64_t number);
   void SetReal(std::string_view name, double number);
   void SetBool(std::string_view name, bool value);
+  void SetObject(std::string_view name, const JsonObject& object);
+  void SetNull(std::string_view name);
   void SetArray(std::string_view name, const std::vector<JsonObject>& items);
 
   friend std::string JsonArrayLine(const std::vector<JsonObject>& items);

@@ -1,0 +1,123 @@
+#include "engine/image.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "pagemap/superblock.h"
+
+namespace tuff {
+namespace {
+
+// Nodes that have a say in what the hash seed is; most agree, for few are damaged.
+constexpr uint64_t kVotersMax = 4096;
+
+// A node's words that are known without any seed; nothing but a node has them all.
+bool LooksLikeNode(const NodeHeader& header, const OwnerWord& owner) {
+  return header.order == owner.order && header.order <= kNodeOrderMax &&
+         header.object_id == owner.object_id &&
+         (header.kind == kNodeLeaf || header.kind == kNodeInner) &&
+         header.base_end * 8ull >= sizeof(NodeHeader) &&
+         header.base_end * 8ull <= kFrameSize << header.order;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PoolImage>> PoolImage::Open(const std::string& path,
+                                                   const Options& options) {
+  std::unique_ptr<PoolImage> image(new PoolImage);
+  image->path_ = path;
+  auto file = OpenPoolFile(path, true);
+  if (file.status().code() == Code::kLocked && options.also_in_use) {
+    image->in_use_ = true;
+    image->fd_ = FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    if (image->fd_.get() < 0) return ErrnoStatus(errno, "cannot open", path);
+  } else if (!file.ok()) {
+    return file.TakeStatus();
+  } else {
+    image->fd_ = std::move(*file);
+  }
+  if (Status s = image->Map(path); !s.ok()) return s;
+  image->ChooseCopy();
+  for (const Status& s : image->copy_status_) {
+    if (image->guessed() && s.code() == Code::kNotSupported) return s;
+  }
+  if (image->guessed()) {
+    if (Status s = image->Guess(); !s.ok()) return s;
+  }
+  image->frames_ = std::min(image->frames_, image->superblock_.frames);
+  return image;
+}
+
+Status PoolImage::Map(const std::string& path) {
+  auto bytes = Medium::SizeOf(fd_.get(), path);
+  if (!bytes.ok()) return bytes.TakeStatus();
+  file_bytes_ = *bytes;
+  frames_ = file_bytes_ >> kFrameShift;
+  if (file_bytes_ < OffsetOf(FrameTablePfn(0) + kFrameTableFrames)) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: not a tuff pool: only {} bytes", path, file_bytes_));
+  }
+  auto medium = Medium::Map(fd_.get(), path, OffsetOf(frames_), {true, std::nullopt, false});
+  if (!medium.ok()) return medium.TakeStatus();
+  domain_ = std::make_unique<PersistDomain>(std::move(*medium), nullptr);
+  return Status();
+}
+
+Superblock PoolImage::Copy(int copy) const {
+  Superblock superblock;
+  std::memcpy(&superblock, base() + OffsetOf(kSuperblockPfn + static_cast<Pfn>(copy)),
+              sizeof superblock);
+  return superblock;
+}
+
+void PoolImage::ChooseCopy() {
+  for (int i = 0; i < 2; i++) {
+    const Superblock copy = Copy(i);
+    copy_status_[i] = ExamineSuperblock(copy, file_bytes_, path_);
+    if (!copy_status_[i].ok()) {
+      // Right but for the file, which has lost its end.
+      Status s = ExamineSuperblock(copy, UINT64_MAX, path_);
+      if (!s.ok()) continue;
+    }
+    if (best_copy_ >= 0 && superblock_.sequence >= copy.sequence) continue;
+    best_copy_ = i;
+    superblock_ = copy;
+  }
+}
+
+// Each node's checksum is right with one hash seed only.
+Status PoolImage::Guess() {
+  superblock_.frames = UsableFrames(file_bytes_);
+  frames_ = std::min(frames_, superblock_.frames);
+  std::map<uint64_t, uint64_t> votes;
+  uint64_t voters = 0;
+  for (uint64_t section = 0; section < SectionsOf(frames_) && voters < kVotersMax; section++) {
+    ForEachOwnerWord(section, [&](Pfn pfn, uint64_t word) {
+      if (voters >= kVotersMax || !OwnerIsValid(pfn, word)) return;
+      const OwnerWord owner = UnpackOwner(word);
+      if (owner.kind != static_cast<uint8_t>(FrameKind::kTreeNode)) return;
+      if (owner.order > kNodeOrderMax || !Holds(pfn, owner.order)) return;
+      const NodeView node = NodeAt(pfn, owner.order);
+      if (!LooksLikeNode(node.header(), owner)) return;
+      const uint64_t hash = HashOfNode(node.data(), node.base_end());
+      votes[SeedOfChecksum(hash, node.header().checksum) ^ Mix64(pfn)]++;
+      voters++;
+    });
+  }
+  const auto most = std::max_element(
+      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == votes.end()) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: not a tuff pool, or nothing is left of it: both superblocks are "
+                              "damaged (frames 0 and 1), and no node is found",
+                              path_));
+  }
+  superblock_.hash_seed = most->first;
+  return Status();
+}
+
+}  // namespace tuff
