@@ -10,7 +10,6 @@
 #include "engine/no_throw.h"
 
 namespace tuff {
-namespace {
 
 uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
   constexpr size_t kFrom = offsetof(Anchor, object_id);
@@ -28,8 +27,6 @@ Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
   anchor.checksum = AnchorChecksum(anchor, hash_seed, pfn);
   return anchor;
 }
-
-}  // namespace
 
 std::string CatalogueKey(uint32_t id) {
   const uint32_t big_endian = __builtin_bswap32(id);

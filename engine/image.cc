@@ -30,7 +30,7 @@ Result<std::unique_ptr<PoolImage>> PoolImage::Open(const std::string& path,
                                                    const Options& options) {
   std::unique_ptr<PoolImage> image(new PoolImage);
   image->path_ = path;
-  auto file = OpenPoolFile(path, true);
+  auto file = OpenPoolFile(path, !options.for_repair);
   if (file.status().code() == Code::kLocked && options.also_in_use) {
     image->in_use_ = true;
     image->fd_ = FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));

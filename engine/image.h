@@ -26,6 +26,8 @@ class PoolImage {
     /// Also of a pool that another process writes: what is seen is a moment's view, and may look
     /// damaged where it changes.
     bool also_in_use = false;
+    /// Locks it as a writer does, so that the overlay can be written into the file.
+    bool for_repair = false;
   };
   /// Errors: NotFound, Permission, Io; Locked (in use); NotSupported (a later format); Corruption:
   /// not a pool, for the file is too short, or neither superblocks nor nodes are found in it.
@@ -34,6 +36,7 @@ class PoolImage {
   PersistDomain& domain() { return *domain_; }
   const std::byte* base() const { return domain_->base(); }
   const std::string& path() const { return path_; }
+  int fd() const { return fd_.get(); }
   uint64_t file_bytes() const { return file_bytes_; }
   bool in_use() const { return in_use_; }
 

@@ -291,22 +291,28 @@ Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames
     if (Status s = TUFF_FENCE("recover.13", window); !s.ok()) return s;
   }
   for (unsigned lane = 0; lane < kLanes; lane++) {
-    LiveEntry live;
-    const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);
-    if (verdict == EntryVerdict::kEmpty) continue;
-    if (verdict == EntryVerdict::kBad) return LaneDamage(domain, lane);
-    if (verdict == EntryVerdict::kLive) {
-      const bool redo = live.entry.decider == static_cast<uint16_t>(LaneDecider::kRedo);
-      Status s = redo ? RecoverRedo(domain, lane, live, hash_seed, frames)
-                      : RecoverLane(domain, lane, live, record_check);
-      if (!s.ok()) return s;
-    }  // else torn in F1: nothing of it was done
-    WriteWindow window(domain);
-    if (TUFF_RETIRE("recover.retire")) window.StoreUnread64(LaneOffset(lane), 0);
-    TUFF_FLUSH("recover.9", window, LaneOffset(lane), 8);
-    if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
-    CRASH_POINT("recover.11");
+    if (Status s = RecoverOne(domain, lane, hash_seed, frames, record_check); !s.ok()) return s;
   }
+  return Status();
+}
+
+Status Lanes::RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_seed, uint64_t frames,
+                         const RecordCheck& record_check) {
+  LiveEntry live;
+  const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);
+  if (verdict == EntryVerdict::kEmpty) return Status();
+  if (verdict == EntryVerdict::kBad) return LaneDamage(domain, lane);
+  if (verdict == EntryVerdict::kLive) {
+    const bool redo = live.entry.decider == static_cast<uint16_t>(LaneDecider::kRedo);
+    Status s = redo ? RecoverRedo(domain, lane, live, hash_seed, frames)
+                    : RecoverLane(domain, lane, live, record_check);
+    if (!s.ok()) return s;
+  }  // else torn in F1: nothing of it was done
+  WriteWindow window(domain);
+  if (TUFF_RETIRE("recover.retire")) window.StoreUnread64(LaneOffset(lane), 0);
+  TUFF_FLUSH("recover.9", window, LaneOffset(lane), 8);
+  if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
+  CRASH_POINT("recover.11");
   return Status();
 }
 

@@ -80,6 +80,10 @@ class Lanes {
   /// Idempotent; makes durable what it believes. In an overlay nothing becomes durable.
   static Status Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames,
                         const RecordCheck& record_check);
+  /// The same for one lane, but without first making durable what a killed process has emptied.
+  /// Errors: Corruption: it holds what cannot be; nothing was done.
+  static Status RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_seed,
+                           uint64_t frames, const RecordCheck& record_check);
 
  private:
   const uint64_t hash_seed_;

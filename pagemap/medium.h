@@ -97,6 +97,9 @@ class Medium {
   Status MakePrivate(uint64_t offset, uint64_t n);
   /// Takes the private copies' write permission away, so that a stray store faults as elsewhere.
   Status SealPrivate();
+  /// Byte offsets of the pages that have private copies.
+  const std::set<uint64_t>& private_pages() const { return private_pages_; }
+  uint64_t page_size() const { return page_size_; }  // bytes
 
  protected:
   Medium() = default;

@@ -16,7 +16,6 @@ namespace tuff {
 namespace {
 
 constexpr uint64_t kNumbersReserved = 1ull << 20;
-constexpr uint32_t kFirstObjectId = 16;  // below: the pool's own objects
 
 // Enough for both superblocks; devdax maps whole 2 MiB only.
 constexpr uint64_t kHeadBytes = OffsetOf(kBlockFrames);

@@ -7,6 +7,8 @@ namespace tuff {
 
 inline constexpr char kSuperblockMagic[8] = {'t', 'u', 'f', 'f', 'p', 'o', 'o', 'l'};
 inline constexpr uint32_t kFormatVersion = 1;
+/// Smaller ids are the pool's own objects'.
+inline constexpr uint32_t kFirstObjectId = 16;
 
 // Bits of Superblock::state. The numbers are permanent.
 inline constexpr uint64_t kStateClean = 1;  // closed cleanly

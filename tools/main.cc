@@ -43,7 +43,7 @@ Outcome RunVerb(const VerbEntry& entry, const std::vector<std::string>& words,
   Command command(entry.name);
   verb->Declare(&command);
   Result<Parsed> parsed = ParseCommandLine(command, words);
-  if (!parsed.ok()) return parsed.status();
+  if (!parsed.ok()) return {verb->usage_exit_code(), std::string(parsed.status().message())};
   if (*parsed == Parsed::kHelp) {
     context.output->Write(VerbHelp(command));
     return {};

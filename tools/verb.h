@@ -26,6 +26,7 @@ class Verb {
   /// The command borrows the verb's members.
   virtual void Declare(Command* command) = 0;
   virtual Outcome Run(const Context& context) = 0;
+  virtual int usage_exit_code() const { return kExitUsage; }
 };
 
 struct VerbEntry {
@@ -51,5 +52,7 @@ std::unique_ptr<Verb> MakeBatchVerb();
 std::unique_ptr<Verb> MakeCountVerb();
 std::unique_ptr<Verb> MakeDropVerb();
 std::unique_ptr<Verb> MakeStatsVerb();
+std::unique_ptr<Verb> MakeFsckVerb();
+std::unique_ptr<Verb> MakeScrubVerb();
 
 }  // namespace tuff::tools

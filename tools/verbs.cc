@@ -19,6 +19,8 @@ constexpr VerbEntry kVerbs[] = {
     {"count", "say how many keys there are", MakeCountVerb},
     {"load", "put the records of a dump, or of lines of text, into a store", MakeLoadVerb},
     {"dump", "write a store in the portable format of db_dump and mdb_dump", MakeDumpVerb},
+    {"fsck", "check a pool, repair it", MakeFsckVerb},
+    {"scrub", "check a pool, and clear the mark of a crash", MakeScrubVerb},
 };
 
 }  // namespace

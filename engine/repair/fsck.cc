@@ -1,0 +1,298 @@
+#include "engine/repair/fsck.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/catalogue.h"
+#include "engine/repair/pool_walk.h"
+#include "engine/repair/tree_mender.h"
+#include "pagemap/lanes.h"
+#include "pagemap/superblock.h"
+
+namespace tuff {
+namespace {
+
+// A mended tree may show what was hidden behind the damage; each round gets a level further.
+constexpr int kRoundsMax = 20;
+
+class Fsck {
+ public:
+  Fsck(PoolImage& image, const FsckOptions& options)
+      : image_(image), options_(options), superblock_(image.superblock()) {}
+
+  Result<FsckReport> Run();
+
+ private:
+  bool Repairs(ProblemCode code) const {
+    if (options_.mode == FsckMode::kCheck || code == ProblemCode::kTruncated) return false;
+    return options_.mode == FsckMode::kRepair || KindOf(code).severity == Severity::kCosmetic;
+  }
+  void Tell(Problem problem);
+  bool Tell(ProblemCode code, Pfn pfn, std::string text);
+  void CheckSuperblocks();
+  void CheckLanes();
+  void CheckTrees();
+  void MendTrees(const PoolWalkResult& walk);
+  bool AdoptOrphans(const PoolWalkResult& walk);
+  void CheckFrames(const PoolWalkResult& walk);
+  void CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word);
+  void CheckNumbers(const PoolWalkResult& walk);
+  void WriteSuperblocks();
+  void StoreWord(uint64_t place, uint64_t word) {
+    WriteWindow window(image_.domain());
+    window.Store64(place, word);
+  }
+
+  PoolImage& image_;
+  const FsckOptions& options_;
+  Superblock superblock_;
+  FsckReport report_;
+  bool catalogue_was_damaged_ = false;
+  bool superblocks_change_ = false;
+};
+
+void Fsck::Tell(Problem problem) {
+  problem.repaired = Repairs(problem.code);
+  if (!problem.repaired) report_.unrepaired++;
+  if (report_.problems.size() < kProblemsMax) {
+    report_.problems.push_back(std::move(problem));
+  } else {
+    report_.problems_left_out++;
+  }
+}
+
+// True if it is to be repaired.
+bool Fsck::Tell(ProblemCode code, Pfn pfn, std::string text) {
+  Problem problem{};
+  problem.code = code;
+  problem.pfn = pfn;
+  problem.text = std::move(text);
+  Tell(std::move(problem));
+  return Repairs(code);
+}
+
+void Fsck::CheckSuperblocks() {
+  if (image_.guessed()) {
+    superblocks_change_ |=
+        Tell(ProblemCode::kSuperblocksLost, kSuperblockPfn,
+             fmt::format("both superblocks are damaged: {}; {}", image_.copy_status(0).message(),
+                         image_.copy_status(1).message()));
+    std::memcpy(superblock_.magic, kSuperblockMagic, sizeof superblock_.magic);
+    superblock_.format_version = kFormatVersion;
+    superblock_.feature_incompat = kIncompatBatches;
+    const uint64_t uuid[2] = {Random64(), Random64()};
+    std::memcpy(superblock_.uuid, uuid, sizeof superblock_.uuid);
+    superblock_.created_ns = NowNs();
+    superblock_.number_limit = 1;
+    superblock_.next_object_id = kFirstObjectId;
+    return;
+  }
+  for (int copy = 0; copy < 2; copy++) {
+    const Status& s = image_.copy_status(copy);
+    if (s.ok() || (copy == image_.best_copy() && image_.truncated())) continue;
+    superblocks_change_ |= Tell(ProblemCode::kSuperblockCopy, static_cast<Pfn>(copy),
+                                fmt::format("superblock copy {}: {}", copy, s.message()));
+  }
+  if (image_.truncated()) {
+    Tell(ProblemCode::kTruncated, image_.frames(),
+         fmt::format("the superblock says {} bytes, the file has {}", OffsetOf(superblock_.frames),
+                     image_.file_bytes()));
+  }
+}
+
+void Fsck::CheckLanes() {
+  const bool clean = (superblock_.state & kStateClean) != 0;
+  report_.recovered = !clean;
+  for (unsigned lane = 0; lane < kLanes; lane++) {
+    const uint64_t place = OffsetOf(kLanesPfn + lane);
+    if (Load64(image_.base() + place) == 0) continue;
+    bool repair = false;
+    if (clean) {
+      repair = Tell(ProblemCode::kLaneNotEmpty, kLanesPfn + lane,
+                    fmt::format("I5: lane {} of a cleanly closed pool is not empty", lane));
+    } else {
+      const Status s = Lanes::RecoverOne(
+          image_.domain(), lane, image_.hash_seed(), image_.frames(),
+          [](std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
+            return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
+          });
+      if (s.ok()) continue;
+      repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, std::string(s.message()));
+    }
+    if (repair) StoreWord(place, 0);
+  }
+}
+
+void Fsck::CheckTrees() {
+  const ProblemSink sink = [this](Problem problem) { Tell(std::move(problem)); };
+  for (int round = 0;; round++) {
+    report_.stores = report_.nodes = report_.records = report_.frames_in_use = 0;
+    const PoolWalkResult walk = WalkPool(image_, superblock_, options_, &report_, sink);
+    report_.cancelled = walk.cancelled;
+    if (walk.cancelled) return;
+    const auto damaged = walk.tree_is_damaged.find(kCatalogueObjectId);
+    catalogue_was_damaged_ |= damaged != walk.tree_is_damaged.end();
+    const bool broken = !walk.broken.empty() || !walk.broken_anchors.empty();
+    if (options_.mode == FsckMode::kRepair && round < kRoundsMax) {
+      if (broken) {
+        MendTrees(walk);
+        continue;
+      }
+      if (catalogue_was_damaged_ && AdoptOrphans(walk)) continue;
+    }
+    CheckNumbers(walk);
+    CheckFrames(walk);
+    return;
+  }
+}
+
+void Fsck::MendTrees(const PoolWalkResult& walk) {
+  TreeMender mender(image_, walk, std::max(superblock_.number_limit, walk.number_max + 1));
+  for (const WalkedObject& object : walk.broken_anchors) {
+    if (!mender.MendAnchor(object)) report_.unrepaired++;
+  }
+  for (const NodeSite& site : walk.broken) {
+    if (!mender.Mend(site)) report_.unrepaired++;
+  }
+  superblock_.number_limit = mender.next_number();
+  superblocks_change_ = true;
+}
+
+// False: there are none.
+bool Fsck::AdoptOrphans(const PoolWalkResult& walk) {
+  TreeMender mender(image_, walk, std::max(superblock_.number_limit, walk.number_max + 1));
+  const std::vector<WalkedObject> stores = mender.FindOrphanStores();
+  const WalkedObject& catalogue = walk.objects.at(kCatalogueObjectId);
+  bool adopted = false;
+  for (const WalkedObject& store : stores) {
+    Problem problem{};
+    problem.code = ProblemCode::kOrphan;
+    problem.pfn = store.anchor;
+    problem.object_id = store.id;
+    problem.text = fmt::format("pfn {}: store {} has lost its name; it is {} now", store.anchor,
+                               store.id, store.name);
+    Tell(std::move(problem));
+    CatalogueEntry entry{store.anchor, static_cast<uint32_t>(ObjectKind::kStore), 0};
+    std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
+    if (mender.Insert(catalogue, CatalogueKey(store.id), value + store.name)) {
+      adopted = true;
+    } else {
+      report_.unrepaired++;
+    }
+  }
+  superblock_.number_limit = mender.next_number();
+  superblocks_change_ |= adopted;
+  return adopted;
+}
+
+void Fsck::CheckNumbers(const PoolWalkResult& walk) {
+  if (walk.number_max >= superblock_.number_limit && !image_.guessed()) {
+    superblocks_change_ |=
+        Tell(ProblemCode::kNumbersBehind, kSuperblockPfn,
+             fmt::format("number {} is in use, the superblock reserves those below {}",
+                         walk.number_max, superblock_.number_limit));
+  }
+  superblock_.number_limit = std::max(superblock_.number_limit, walk.number_max + 1);
+  superblock_.next_object_id = std::max(superblock_.next_object_id, walk.object_id_max + 1);
+  if (walk.graveyard_in_use && (superblock_.state & kStateGraveyard) == 0) {
+    if (!image_.guessed()) {
+      superblocks_change_ |= Tell(ProblemCode::kGraveyardFlag, kSuperblockPfn,
+                                  "the graveyard is in use, and the superblock says it is not");
+    }
+    superblock_.state |= kStateGraveyard;
+  }
+}
+
+void Fsck::CheckFrames(const PoolWalkResult& walk) {
+  if (options_.mode != FsckMode::kCheck) {
+    for (const auto& [pfn, owner] : walk.owners) StoreWord(OwnerWordOffset(pfn), owner);
+    // As a leaf's first writer does. Later the same bytes would be damage: see WriteSuperblocks.
+    WriteWindow window(image_.domain());
+    for (const auto& [place, bytes] : walk.torn) window.Zero(place, bytes);
+  }
+  for (uint64_t section = 0; section < SectionsOf(image_.frames()); section++) {
+    image_.ForEachOwnerWord(section,
+                            [&](Pfn pfn, uint64_t word) { CheckOwnerWord(walk, pfn, word); });
+  }
+}
+
+void Fsck::CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word) {
+  const auto clear_if = [&](bool repair) {
+    if (repair) StoreWord(OwnerWordOffset(pfn), 0);
+  };
+  if (IsReserved(pfn)) {
+    return clear_if(Tell(ProblemCode::kOwnerOfTable, pfn,
+                         fmt::format("pfn {}: reserved frame has an owner", pfn)));
+  }
+  if (walk.heads[pfn]) return;  // seen to where it was reached
+  if (walk.reached[pfn]) {
+    return clear_if(Tell(ProblemCode::kOwnerInside, pfn,
+                         fmt::format("I4: pfn {}: owner word inside a run", pfn)));
+  }
+  const OwnerWord owner = UnpackOwner(word);
+  const bool valid = OwnerIsValid(pfn, word);
+  if (valid && owner.kind == static_cast<uint8_t>(FrameKind::kQuarantined)) return;
+  // Of a damaged tree nobody knows what it refers to.
+  const auto may_be_in_use = [&](const auto& entry) {
+    return entry.second &&
+           (!valid || entry.first == owner.object_id || entry.first == kCatalogueObjectId);
+  };
+  if (std::any_of(walk.tree_is_damaged.begin(), walk.tree_is_damaged.end(), may_be_in_use)) return;
+  if (valid) {
+    clear_if(Tell(ProblemCode::kLeaked, pfn,
+                  fmt::format("I4: pfn {}: leaked: {} frames of object {}, kind {}", pfn,
+                              1ull << owner.order, owner.object_id, owner.kind)));
+  } else {
+    clear_if(Tell(ProblemCode::kOwnerDamaged, pfn,
+                  fmt::format("pfn {}: damaged owner word {:#x} of a free frame", pfn, word)));
+  }
+}
+
+// As closing does; a pool in which nothing is left to repair has had its scrub.
+void Fsck::WriteSuperblocks() {
+  if (options_.mode == FsckMode::kCheck || image_.truncated()) return;
+  Superblock next = superblock_;
+  next.state |= kStateClean;
+  next.writer_pid = 0;
+  if (report_.unrepaired == 0) next.state &= ~kStateCrashedSinceScrub;
+  const bool changed =
+      superblocks_change_ || next.state != image_.superblock().state || !report_.problems.empty();
+  if (!changed) return;
+  next.sequence++;
+  next.checksum = SuperblockChecksum(next);
+  WriteWindow window(image_.domain());
+  window.Store(OffsetOf(kSuperblockPfn), &next, sizeof next);
+  window.Store(OffsetOf(kMirrorPfn), &next, sizeof next);
+}
+
+Result<FsckReport> Fsck::Run() {
+  if (Status s = TestChecksums(); !s.ok()) return s;
+  image_.domain().BeginOverlay();
+  CheckSuperblocks();
+  CheckLanes();
+  CheckTrees();
+  if (!report_.cancelled) WriteSuperblocks();
+  if (Status s = image_.domain().EndOverlay(); !s.ok()) return s;
+  return std::move(report_);
+}
+
+}  // namespace
+
+Status TestChecksums() {
+  // XXH3-64 of nothing, from the xxHash specification.
+  const bool empty = Hash64("", 0) == 0x2d06800538d394c2ull;
+  const bool mixed = Unmix64(Mix64(0x74756666)) == 0x74756666 &&
+                     SeedOfChecksum(Hash64("tuff", 4), Checksum64("tuff", 4, 7)) == 7;
+  const bool owner = OwnerIsValid(192, PackOwner(192, FrameKind::kTreeNode, 0, 16));
+  if (empty && mixed && owner) return Status();
+  return Status(Code::kCorruption,
+                "the checksum code computes wrong results on this machine; nothing was touched");
+}
+
+Result<FsckReport> RunFsck(PoolImage& image, const FsckOptions& options) {
+  return Fsck(image, options).Run();
+}
+
+}  // namespace tuff

@@ -1,0 +1,141 @@
+// Leaves and words, read from an image's bytes alone.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/catalogue.h"
+#include "engine/leaf.h"
+#include "engine/repair/pool_walk.h"
+#include "pagemap/checksum.h"
+
+namespace tuff {
+namespace {
+
+Problem MakeProblem(ProblemCode code, std::string text) {
+  Problem problem{};
+  problem.code = code;
+  problem.text = std::move(text);
+  return problem;
+}
+
+// Of NodeDamage's message, what is between the pfn and the advice.
+std::string ReasonOf(const Status& status) {
+  std::string_view text = status.message();
+  text = text.substr(0, text.rfind(';'));
+  const size_t colon = text.find(": ");
+  return std::string(colon == text.npos ? text : text.substr(colon + 2));
+}
+
+// A damaged record's key may still be readable, and says what is lost.
+std::string Whose(const RecordView& record) {
+  return fmt::format("key of {} bytes beginning with {:02x}", record.key.size(),
+                     static_cast<unsigned char>(record.key[0]));
+}
+
+}  // namespace
+
+LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn) {
+  LeafContents leaf;
+  const auto covered = [&](const RecordView& record) {
+    if (node.Covers(record.key)) return true;
+    leaf.problems.push_back(MakeProblem(
+        ProblemCode::kRecordOutside,
+        fmt::format("T2: the record at byte {} is outside the leaf's range", record.offset)));
+    return false;
+  };
+  for (size_t i = 0; i < node.count(); i++) {
+    RecordView record;
+    const size_t at = node.RecordOffset(i);
+    if (ReadRecord(node.data(), at, node.base_end(), RecordSeed(hash_seed, node.number(), at),
+                   &record)) {
+      if (covered(record)) leaf.records.push_back(record);
+      continue;
+    }
+    const bool parsed = ParseRecord(node.data(), at, node.base_end(), &record);
+    leaf.problems.push_back(MakeProblem(
+        ProblemCode::kRecordDamaged,
+        fmt::format("base record {} is damaged{}", i, parsed ? " (" + Whose(record) + ")" : "")));
+  }
+  std::vector<Leaf::Logged> logged;
+  const size_t end = Leaf::WalkLog(node, hash_seed, &logged);
+  for (const Leaf::Logged& entry : logged) leaf.records.push_back(entry.record);
+  if (Leaf::LogEndIsClean(node, end)) return leaf;
+  if (may_be_torn && !Leaf::ValidRecordBehind(node, hash_seed, end)) {
+    leaf.torn_at = end;
+  } else {
+    leaf.problems.push_back(
+        MakeProblem(ProblemCode::kLogDamaged,
+                    fmt::format("log is damaged at byte {} of the node; keys of it may have "
+                                "older values now",
+                                end)));
+  }
+  return leaf;
+}
+
+std::vector<RecordView> NewestOf(std::vector<RecordView> records, std::string_view low,
+                                 const std::optional<std::string>& high) {
+  std::erase_if(records, [&](const RecordView& record) {
+    return record.key < low || (high && record.key >= *high);
+  });
+  // Of records with one number, as a batch's are, the one behind counts.
+  std::sort(records.begin(), records.end(), [](const RecordView& a, const RecordView& b) {
+    const int order = a.key.compare(b.key);
+    if (order != 0) return order < 0;
+    const uint64_t na = SequenceOf(a.sequence_and_type);
+    const uint64_t nb = SequenceOf(b.sequence_and_type);
+    return na != nb ? na > nb : a.offset > b.offset;
+  });
+  const auto same = [](const RecordView& a, const RecordView& b) { return a.key == b.key; };
+  records.erase(std::unique(records.begin(), records.end(), same), records.end());
+  std::erase_if(records,
+                [](const RecordView& record) { return record.type() == RecordType::kDelete; });
+  return records;
+}
+
+std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site, uint64_t word,
+                                   NodeView* node) {
+  const Pfn pfn = ChildPfn(word);
+  const auto problem = [&](ProblemCode code, std::string text) {
+    Problem found = MakeProblem(code, fmt::format("pfn {}: {}", pfn, text));
+    found.pfn = pfn;
+    found.object_id = site.object_id;
+    return found;
+  };
+  if (!image.Holds(pfn, 0)) {
+    return problem(ProblemCode::kChildWord,
+                   fmt::format("the word at {:#x} leads outside the pool's data", site.place));
+  }
+  const NodeView seen(image.base() + OffsetOf(pfn), pfn);
+  if (seen.header().order > kNodeOrderMax || !image.Holds(pfn, seen.header().order) ||
+      pfn % (1ull << seen.header().order) != 0) {
+    return problem(ProblemCode::kNodeDamaged, "the node's header is damaged");
+  }
+  if (Status s = VerifyNode(seen, image.hash_seed(), site.object_id); !s.ok()) {
+    // A whole node of another object is not damaged: the word is.
+    const bool whole = NodeIsWhole(seen, image.hash_seed());
+    return problem(whole ? ProblemCode::kChildWord : ProblemCode::kNodeDamaged, ReasonOf(s));
+  }
+  if (!ChildTagMatches(word, seen.number())) {
+    return problem(ProblemCode::kChildWord, "child word and node number do not match");
+  }
+  if (site.level >= 0 && seen.level() != static_cast<unsigned>(site.level)) {
+    return problem(ProblemCode::kChildWord, "node is on the wrong level");
+  }
+  const bool same_range = seen.low() == site.low && seen.has_high() == site.high.has_value() &&
+                          (!site.high || seen.high() == *site.high);
+  if (!site.buried && !same_range) {
+    return problem(ProblemCode::kWrongRange, "T1: fence keys differ from the parent's separators");
+  }
+  *node = seen;
+  return std::nullopt;
+}
+
+bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind) {
+  if (pfn != kCatalogueAnchorPfn && !image.Holds(pfn, 0)) return false;
+  Anchor anchor;
+  std::memcpy(&anchor, image.base() + OffsetOf(pfn), sizeof anchor);
+  return anchor.checksum == AnchorChecksum(anchor, image.hash_seed(), pfn) &&
+         anchor.object_id == id && anchor.kind == static_cast<uint32_t>(kind);
+}
+
+}  // namespace tuff

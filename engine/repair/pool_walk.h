@@ -1,0 +1,78 @@
+// PoolWalk: one walk over all that an image's catalogue leads to. Finds problems; stores nothing.
+//
+// Ownership: borrows the image. Thread-safety: none.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/object_format.h"
+#include "engine/repair/fsck.h"
+
+namespace tuff {
+
+/// A word that leads to a node: where it lies, and what the node should be.
+struct NodeSite {
+  uint64_t place = 0;  // byte offset of the word in the pool
+  int level = -1;      // -1: a root, whose level is not known
+  uint32_t object_id = 0;
+  std::string low;
+  std::optional<std::string> high;
+  bool buried = false;  // in a tree of the graveyard
+  bool twice = false;   // the node is there, but something else refers to it, too
+};
+
+/// An object that the catalogue or the graveyard names.
+struct WalkedObject {
+  uint32_t id = 0;       // of the anchor
+  uint32_t tree_id = 0;  // that its nodes name
+  ObjectKind kind = ObjectKind::kStore;
+  Pfn anchor = 0;
+  std::string name;
+  bool buried = false;
+};
+
+struct PoolWalkResult {
+  std::vector<bool> reached;                        // frames
+  std::vector<bool> heads;                          // of runs that are reached
+  std::vector<NodeSite> broken;                     // words and nodes that are to be mended
+  std::vector<WalkedObject> broken_anchors;         // the same
+  std::vector<std::pair<Pfn, uint64_t>> owners;     // owner words that are to be other ones
+  std::map<uint32_t, WalkedObject> objects;         // by tree id; the catalogue's is 1
+  std::map<uint32_t, bool> tree_is_damaged;         // by tree id
+  std::vector<std::pair<uint64_t, uint64_t>> torn;  // bytes of the pool: place and length
+  bool graveyard_in_use = false;
+  uint64_t number_max = 0;  // of nodes and records
+  uint32_t object_id_max = 0;
+  bool cancelled = false;
+};
+
+/// Tells what is found: all that is known of a problem but whether it is repaired.
+using ProblemSink = std::function<void(Problem problem)>;
+
+PoolWalkResult WalkPool(const PoolImage& image, const Superblock& superblock,
+                        const FsckOptions& options, FsckReport* report, const ProblemSink& sink);
+
+/// What a leaf holds that is whole, read from its bytes alone.
+struct LeafContents {
+  std::vector<RecordView> records;  // in no order; several of a key; deletes too
+  std::vector<Problem> problems;    // without pfn and object
+  size_t torn_at = 0;               // what is behind this byte a crash has torn; 0: nothing
+};
+/// REQUIRES: the node has been verified. `may_be_torn`: a torn last record is no problem.
+LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn);
+
+/// The newest record of each key in the range, by key; deletes left out.
+std::vector<RecordView> NewestOf(std::vector<RecordView> records, std::string_view low,
+                                 const std::optional<std::string>& high);
+
+/// What is wrong with the node that `word` leads to, as a site has it; nothing if it is sound.
+std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site, uint64_t word,
+                                   NodeView* node);
+
+bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind);
+
+}  // namespace tuff

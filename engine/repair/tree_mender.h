@@ -1,0 +1,81 @@
+// TreeMender: gives a tree back what a damaged word or node has cut off, in an image's overlay.
+//
+// For a word that should lead to a node of some level and key range, it looks, in this order, for
+//   1. an orphan: a whole node of that object, level and range which nothing refers to (the one
+//      with the highest number, so that a stale one does not come back);
+//   2. for an inner node, the orphans one level below, or below that, from which one is written
+//      anew; what none of them covers becomes empty leaves;
+//   3. for a leaf, the records that are whole in the damaged one: it is written anew with them.
+// A new node takes the frames of the damaged one, if it fits, else free ones.
+//
+// Ownership: borrows the image. Thread-safety: none.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "engine/node_writer.h"
+#include "engine/repair/pool_walk.h"
+
+namespace tuff {
+
+class TreeMender {
+ public:
+  /// `next_number`: nothing in the pool has a number at or above it.
+  TreeMender(PoolImage& image, const PoolWalkResult& walk, uint64_t next_number);
+
+  /// Puts a sound node, or what is left of it, behind the site's word. False: there is no room.
+  bool Mend(const NodeSite& site);
+  /// The same for an anchor.
+  bool MendAnchor(const WalkedObject& object);
+  /// Puts a record into a tree's leaf; the tree must be sound. False: there is no room.
+  bool Insert(const WalkedObject& object, std::string_view key, std::string_view value);
+
+  uint64_t next_number() const { return next_number_; }
+  /// Stores of which no catalogue record is left: whole anchors that nothing refers to.
+  std::vector<WalkedObject> FindOrphanStores() const;
+
+ private:
+  struct Orphan {
+    Pfn pfn;
+    uint8_t order;
+    uint8_t level;
+    uint64_t number;
+  };
+  using Bytes = std::vector<std::byte>;
+  // The node that is replaced: its frames are used again, its records taken.
+  struct Old {
+    uint64_t word = 0;  // 0: there is none
+    bool mine = false;  // it is referred to by this word, and by nothing else
+  };
+
+  void FindOrphans();
+  NodeView ViewOf(const Orphan& orphan) const { return image_.NodeAt(orphan.pfn, orphan.order); }
+  const std::vector<Orphan>& OrphansOf(uint32_t object_id) const;
+  /// A word for a node of this level and range; 0: there is no room.
+  uint64_t Cover(uint32_t object_id, int level, const std::string& low,
+                 const std::optional<std::string>& high, const Old& old);
+  uint64_t CoverRoot(uint32_t object_id, const Old& old);
+  uint64_t WriteLeafFrom(uint32_t object_id, const std::string& low,
+                         const std::optional<std::string>& high, const Old& old,
+                         const RecordView* extra);
+  uint64_t WriteInnerOver(uint32_t object_id, int level, const std::string& low,
+                          const std::optional<std::string>& high, const Old& old);
+  uint64_t Place(NodeIdentity* id, size_t bytes, const Old& old, Bytes* buffer);
+  uint64_t Store(const NodeIdentity& id, const Bytes& buffer);
+  std::vector<RecordView> SalvageRecords(uint32_t object_id, const Old& old) const;
+  unsigned OrderAt(const Old& old, uint32_t object_id) const;
+  Pfn FindFreeRun(unsigned order);
+  void SetOwner(Pfn pfn, unsigned order, uint32_t object_id);
+
+  PoolImage& image_;
+  const PoolWalkResult& walk_;
+  uint64_t next_number_;
+  bool orphans_known_ = false;
+  std::map<uint32_t, std::vector<Orphan>> orphans_;  // by object; highest number first
+  std::set<Pfn> taken_;  // frames given to new nodes, and orphans in use
+  Pfn free_from_ = 0;
+};
+
+}  // namespace tuff

@@ -1,0 +1,200 @@
+// tuff fsck and tuff scrub: the full check of a pool, and its repair.
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+
+#include "engine/repair/fsck.h"
+#include "engine/repair/patch.h"
+#include "tools/escape.h"
+#include "tools/json.h"
+#include "tools/open_pool.h"
+#include "tools/progress.h"
+#include "tools/stop_signal.h"
+#include "tools/verb.h"
+
+namespace tuff::tools {
+namespace {
+
+// Bits of the exit code, as those of fsck(8).
+constexpr int kFixed = 1;
+constexpr int kNotFixed = 4;
+constexpr int kOperational = 8;
+constexpr int kUsage = 16;
+constexpr int kCancelled = 32;
+
+int ExitOf(const FsckReport& report) {
+  if (report.cancelled) return kCancelled;
+  int code = 0;
+  if (report.unrepaired > 0) code |= kNotFixed;
+  for (const Problem& problem : report.problems) code |= problem.repaired ? kFixed : 0;
+  return code;
+}
+
+std::string Summary(const std::string& path, const FsckReport& report, uint64_t pages) {
+  std::string out;
+  for (const Problem& problem : report.problems) {
+    const ProblemKind& kind = KindOf(problem.code);
+    out += fmt::format("{} {}: {}{}\n", static_cast<unsigned>(kind.code), kind.name,
+                       Escape(problem.text), problem.repaired ? " (repaired)" : "");
+  }
+  if (report.problems_left_out > 0) {
+    out += fmt::format("and {} more\n", report.problems_left_out);
+  }
+  const uint64_t found = report.problems.size() + report.problems_left_out;
+  out += fmt::format("{}: {}; stores {}, nodes {}, records {}, frames in use {}\n", Escape(path),
+                     found == 0 ? "sound" : fmt::format("problems {}", found), report.stores,
+                     report.nodes, report.records, report.frames_in_use);
+  if (report.recovered) {
+    out +=
+        "it was not closed cleanly, which is no damage: the next open, or fsck -p, finishes "
+        "what was under way\n";
+  }
+  if (pages > 0) out += fmt::format("{} pages of the file were written\n", pages);
+  if (report.unrepaired > 0) {
+    out += fmt::format("{} are left; 'tuff fsck -y' repairs, 'tuff salvage' saves what it cannot\n",
+                       report.unrepaired);
+  }
+  return out;
+}
+
+std::string Json(const std::string& path, const FsckReport& report, uint64_t pages, int code) {
+  JsonObject json;
+  json.SetBytes("schema", "tuff-fsck-1");
+  json.SetBytes("pool", path);
+  json.SetNumber("exit_code", static_cast<uint64_t>(code));
+  json.SetBool("sound", report.sound());
+  json.SetBool("recovered", report.recovered);
+  json.SetBool("cancelled", report.cancelled);
+  json.SetNumber("stores", report.stores);
+  json.SetNumber("nodes", report.nodes);
+  json.SetNumber("records", report.records);
+  json.SetNumber("frames_in_use", report.frames_in_use);
+  json.SetNumber("pages_written", pages);
+  json.SetNumber("unrepaired", report.unrepaired);
+  json.SetNumber("problems_left_out", report.problems_left_out);
+  std::vector<JsonObject> problems;
+  for (const Problem& problem : report.problems) {
+    const ProblemKind& kind = KindOf(problem.code);
+    JsonObject item;
+    item.SetNumber("code", static_cast<uint64_t>(kind.code));
+    item.SetBytes("name", kind.name);
+    item.SetBytes("severity", SeverityName(kind.severity));
+    item.SetNumber("pfn", problem.pfn);
+    item.SetNumber("object_id", problem.object_id);
+    item.SetBytes("text", problem.text);
+    item.SetBool("repaired", problem.repaired);
+    problems.push_back(std::move(item));
+  }
+  json.SetArray("problems", problems);
+  return json.Line() + '\n';
+}
+
+class FsckVerb : public Verb {
+ public:
+  explicit FsckVerb(bool scrub) : scrub_(scrub) {}
+  void Declare(Command* command) override;
+  Outcome Run(const Context& context) override;
+  int usage_exit_code() const override { return kUsage; }
+
+ private:
+  Outcome Revert(const Context& context);
+  Outcome Failed(const Status& status) const {
+    return {kOperational, std::string(InPool(pool_, status).message())};
+  }
+
+  const bool scrub_;
+  PoolArguments pool_;
+  bool check_ = false;
+  bool preen_ = false;
+  bool repair_ = false;
+  bool json_ = false;
+  bool progress_ = false;
+  std::optional<std::string> undo_;
+  std::optional<std::string> revert_;
+};
+
+void FsckVerb::Declare(Command* command) {
+  DeclarePool(command, &pool_);
+  command->Flag("--json", &json_, "Print one JSON object (schema tuff-fsck-1).");
+  command->Flag("-C,--progress", &progress_, "Show how far it is.");
+  if (scrub_) {
+    command->Usage("POOL [--json] [-C]");
+    command->AddExample("tuff scrub /mnt/pmem/pool", "check all, forget the last crash");
+    command->About(
+        "Checks all of a pool that is not in use, as 'tuff fsck -p' does. If nothing is wrong, "
+        "clears the mark that it has crashed since its last scrub: from then on a torn record is "
+        "taken for damage, not for the trace of that crash.");
+  } else {
+    command->Usage("[-n | -p | -y] POOL [--undo FILE] [--json] [-C]");
+    command->Usage("POOL --revert FILE");
+    command->AddExample("tuff fsck /mnt/pmem/pool", "check; writes nothing");
+    command->AddExample("tuff fsck -p /mnt/pmem/pool", "repair what no data hangs on, as at boot");
+    command->AddExample("tuff fsck -y --undo /root/pool.undo /mnt/pmem/pool",
+                        "repair all, and keep what it was like");
+    command->AddExample("tuff fsck /mnt/pmem/pool --revert /root/pool.undo",
+                        "make it what it was before that repair");
+    command->About(
+        "Checks every checksum, the order of keys and fence keys, that every frame in use is "
+        "referred to exactly once, and the superblocks, lanes and counters. Without an option, or "
+        "with -n, it writes nothing. A repair is worked out and checked in memory before the file "
+        "changes.");
+    command->About(
+        "Exit code, a sum: 0 sound, 1 problems were repaired, 4 problems are left, 8 it could not "
+        "do its work, 16 wrong usage, 32 it was interrupted (and has changed nothing).");
+    command->Flag("-n,--check", &check_, "Check only.");
+    command->Flag("-p,--preen", &preen_, "Repair what costs nothing.");
+    command->Flag("-y,--yes", &repair_, "Repair all.");
+    command->Value("--undo", "FILE", TextSetter(&undo_),
+                   "Before the repair, save what it changes; FILE must not exist.");
+    command->Value("--revert", "FILE", TextSetter(&revert_), "Take a repair back.");
+  }
+}
+
+Outcome FsckVerb::Revert(const Context& context) {
+  const Result<uint64_t> pages = RevertRepair(pool_.path, *revert_);
+  if (!pages.ok()) return Failed(pages.status());
+  context.output->Write(fmt::format("{}: {} pages are as they were\n", Escape(pool_.path), *pages));
+  return {};
+}
+
+Outcome FsckVerb::Run(const Context& context) {
+  if (check_ + preen_ + repair_ > 1) return {kUsage, "-n, -p and -y exclude each other"};
+  if (undo_ && !preen_ && !repair_) return {kUsage, "--undo goes with -p or -y"};
+  if (revert_ && (check_ || preen_ || repair_)) return {kUsage, "--revert goes with no other mode"};
+  if (revert_) return Revert(context);
+
+  const StopSignal stop;
+  Progress progress(context.console, "nodes", std::nullopt, progress_);
+  FsckOptions options;
+  options.mode = repair_            ? FsckMode::kRepair
+                 : preen_ || scrub_ ? FsckMode::kPreen
+                                    : FsckMode::kCheck;
+  options.progress = [&](uint64_t nodes) {
+    progress.Update(nodes, nodes << 12);
+    return !stop.requested();
+  };
+  PoolImage::Options how;
+  how.for_repair = options.mode != FsckMode::kCheck;
+  auto image = PoolImage::Open(pool_.path, how);
+  if (!image.ok()) return Failed(image.status());
+  auto report = RunFsck(**image, options);
+  if (!report.ok()) return Failed(report.status());
+  uint64_t pages = 0;
+  if (how.for_repair && !report->cancelled) {
+    auto committed = CommitRepair(**image, undo_.value_or(""));
+    if (!committed.ok()) return Failed(committed.status());
+    pages = *committed;
+  }
+  const int code = ExitOf(*report);
+  context.output->Write(json_ ? Json(pool_.path, *report, pages, code)
+                              : Summary(pool_.path, *report, pages));
+  return {code, ""};
+}
+
+}  // namespace
+
+std::unique_ptr<Verb> MakeFsckVerb() { return std::make_unique<FsckVerb>(false); }
+std::unique_ptr<Verb> MakeScrubVerb() { return std::make_unique<FsckVerb>(true); }
+
+}  // namespace tuff::tools
