@@ -316,4 +316,13 @@ Status Lanes::RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_see
   return Status();
 }
 
+std::vector<LaneRun> Lanes::RunsOf(const PersistDomain& domain, unsigned lane, uint64_t hash_seed,
+                                   uint64_t frames) {
+  LiveEntry live;
+  if (ReadEntry(domain.base(), lane, hash_seed, frames, &live) != EntryVerdict::kLive) return {};
+  std::vector<LaneRun> runs = std::move(live.new_runs);
+  runs.insert(runs.end(), live.old_runs.begin(), live.old_runs.end());
+  return runs;
+}
+
 }  // namespace tuff

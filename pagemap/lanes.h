@@ -84,6 +84,9 @@ class Lanes {
   /// Errors: Corruption: it holds what cannot be; nothing was done.
   static Status RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_seed,
                            uint64_t frames, const RecordCheck& record_check);
+  /// The runs that a lane's entry names, if it is whole.
+  static std::vector<LaneRun> RunsOf(const PersistDomain& domain, unsigned lane, uint64_t hash_seed,
+                                     uint64_t frames);
 
  private:
   const uint64_t hash_seed_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "engine/catalogue.h"
 #include "engine/repair/pool_walk.h"
@@ -35,6 +36,7 @@ class Fsck {
   void CheckLanes();
   void CheckTrees();
   void MendTrees(const PoolWalkResult& walk);
+  void ForgetDropped(const PoolWalkResult& walk);
   bool AdoptOrphans(const PoolWalkResult& walk);
   void CheckFrames(const PoolWalkResult& walk);
   void CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word);
@@ -49,6 +51,8 @@ class Fsck {
   const FsckOptions& options_;
   Superblock superblock_;
   FsckReport report_;
+  // Were the repair interrupted, the next open might set their owner words once more.
+  std::set<Pfn> named_by_lanes_;
   bool catalogue_was_damaged_ = false;
   bool superblocks_change_ = false;
 };
@@ -113,6 +117,12 @@ void Fsck::CheckLanes() {
       repair = Tell(ProblemCode::kLaneNotEmpty, kLanesPfn + lane,
                     fmt::format("I5: lane {} of a cleanly closed pool is not empty", lane));
     } else {
+      for (const LaneRun& run :
+           Lanes::RunsOf(image_.domain(), lane, image_.hash_seed(), image_.frames())) {
+        for (Pfn i = 0; i < 1ull << UnpackOwner(run.owner).order; i++) {
+          named_by_lanes_.insert(run.pfn + i);
+        }
+      }
       const Status s = Lanes::RecoverOne(
           image_.domain(), lane, image_.hash_seed(), image_.frames(),
           [](std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
@@ -140,8 +150,14 @@ void Fsck::CheckTrees() {
         MendTrees(walk);
         continue;
       }
+      if (!walk.dropped.empty()) {
+        ForgetDropped(walk);
+        continue;
+      }
       if (catalogue_was_damaged_ && AdoptOrphans(walk)) continue;
     }
+    // What could be repaired, and was not: the rounds are used up.
+    if (options_.mode == FsckMode::kRepair && broken) report_.unrepaired++;
     CheckNumbers(walk);
     CheckFrames(walk);
     return;
@@ -149,12 +165,25 @@ void Fsck::CheckTrees() {
 }
 
 void Fsck::MendTrees(const PoolWalkResult& walk) {
-  TreeMender mender(image_, walk, std::max(superblock_.number_limit, walk.number_max + 1));
+  TreeMender mender(image_, walk, named_by_lanes_,
+                    std::max(superblock_.number_limit, walk.number_max + 1));
   for (const WalkedObject& object : walk.broken_anchors) {
     if (!mender.MendAnchor(object)) report_.unrepaired++;
   }
   for (const NodeSite& site : walk.broken) {
     if (!mender.Mend(site)) report_.unrepaired++;
+  }
+  for (const auto& [pfn, owner] : walk.owners) StoreWord(OwnerWordOffset(pfn), owner);
+  superblock_.number_limit = mender.next_number();
+  superblocks_change_ = true;
+}
+
+void Fsck::ForgetDropped(const PoolWalkResult& walk) {
+  TreeMender mender(image_, walk, named_by_lanes_,
+                    std::max(superblock_.number_limit, walk.number_max + 1));
+  for (const uint32_t id : walk.dropped) {
+    const WalkedObject& catalogue = walk.objects.at(kCatalogueObjectId);
+    if (!mender.Change(catalogue, RecordType::kDelete, CatalogueKey(id), "")) report_.unrepaired++;
   }
   superblock_.number_limit = mender.next_number();
   superblocks_change_ = true;
@@ -162,7 +191,8 @@ void Fsck::MendTrees(const PoolWalkResult& walk) {
 
 // False: there are none.
 bool Fsck::AdoptOrphans(const PoolWalkResult& walk) {
-  TreeMender mender(image_, walk, std::max(superblock_.number_limit, walk.number_max + 1));
+  TreeMender mender(image_, walk, named_by_lanes_,
+                    std::max(superblock_.number_limit, walk.number_max + 1));
   const std::vector<WalkedObject> stores = mender.FindOrphanStores();
   const WalkedObject& catalogue = walk.objects.at(kCatalogueObjectId);
   bool adopted = false;
@@ -176,7 +206,7 @@ bool Fsck::AdoptOrphans(const PoolWalkResult& walk) {
     Tell(std::move(problem));
     CatalogueEntry entry{store.anchor, static_cast<uint32_t>(ObjectKind::kStore), 0};
     std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
-    if (mender.Insert(catalogue, CatalogueKey(store.id), value + store.name)) {
+    if (mender.Change(catalogue, RecordType::kPut, CatalogueKey(store.id), value + store.name)) {
       adopted = true;
     } else {
       report_.unrepaired++;

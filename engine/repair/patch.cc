@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -61,23 +62,41 @@ Result<std::unique_ptr<PersistDomain>> MapForWriting(int fd, const std::string& 
   return std::make_unique<PersistDomain>(std::move(*medium), nullptr);
 }
 
-// What refers to other frames comes after them, and what tells whether to believe it all, last.
-int TurnOf(const Page& page) {
-  const Pfn pfn = page.offset >> kFrameShift;
-  if (pfn == kSuperblockPfn) return 2;
-  if (pfn == kMirrorPfn) return 3;
-  return IsReserved(pfn) ? 1 : 0;
+// True if no owner word gives the frame to anybody.
+bool IsFree(const std::byte* base, Pfn pfn) {
+  for (unsigned order = 0; order <= kOrderMax; order++) {
+    const Pfn head = pfn >> order << order;
+    if (IsReserved(head)) return true;
+    const uint64_t word = Load64(base + OwnerWordOffset(head));
+    if (word != 0 && (!OwnerIsValid(head, word) || UnpackOwner(word).order >= order)) return false;
+  }
+  return true;
 }
 
-Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_t page_bytes) {
+// What refers to other frames comes after them; then the lanes, whose changes have been finished or
+// undone by then; and what tells whether to believe it all, last.
+constexpr int kTurns = 5;
+int TurnOf(const std::byte* base, const Page& page, Pfn first_superblock) {
+  const Pfn pfn = page.offset >> kFrameShift;
+  if (pfn <= kMirrorPfn) return pfn == first_superblock ? 3 : 4;
+  if (pfn >= kLanesPfn && pfn < kLanesPfn + kLanes) return 2;
+  return IsReserved(pfn) || !IsFree(base, pfn) ? 1 : 0;
+}
+
+Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_t page_bytes,
+                  Pfn first_superblock) {
   // So that a full disk is met before the first change.
   for (const Page& page : pages) {
     if (Status s = domain.medium().Reserve(page.offset, page_bytes); !s.ok()) return s;
   }
-  for (int turn = 0; turn < 4; turn++) {
+  std::vector<int> turns;
+  for (const Page& page : pages) turns.push_back(TurnOf(domain.base(), page, first_superblock));
+  for (int turn = 0; turn < kTurns; turn++) {
+    if (std::find(turns.begin(), turns.end(), turn) == turns.end()) continue;
     WriteWindow window(domain);
-    for (const Page& page : pages) {
-      if (TurnOf(page) != turn) continue;
+    for (size_t i = 0; i < pages.size(); i++) {
+      const Page& page = pages[i];
+      if (turns[i] != turn) continue;
       window.Store(page.offset, page.bytes, page_bytes);
       TUFF_FLUSH("patch.1", window, page.offset, page_bytes);
       CRASH_POINT("patch.2");
@@ -169,7 +188,9 @@ Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path) {
     Status s = MakeUndo(undo_path, **domain, pages, page_bytes, image.file_bytes());
     if (!s.ok()) return s;
   }
-  if (Status s = WritePages(**domain, pages, page_bytes); !s.ok()) return s;
+  if (Status s = WritePages(**domain, pages, page_bytes, image.best_copy() == 0 ? kMirrorPfn : 0);
+      !s.ok())
+    return s;
   return uint64_t{pages.size()};
 }
 
@@ -206,7 +227,7 @@ Result<uint64_t> RevertRepair(const std::string& path, const std::string& undo_p
   if (superblocks > 0 && superblocks == superblocks_of_others) {
     return other("is of an earlier state of");
   }
-  if (Status s = WritePages(**domain, pages, header.page_bytes); !s.ok()) return s;
+  if (Status s = WritePages(**domain, pages, header.page_bytes, 0); !s.ok()) return s;
   return uint64_t{pages.size()};
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <set>
 
 #include "engine/catalogue.h"
 #include "engine/graveyard.h"
@@ -32,7 +33,7 @@ class PoolWalker {
     catalogue.kind = ObjectKind::kCatalogue;
     catalogue.anchor = kCatalogueAnchorPfn;
     WalkObject(catalogue);
-    // What is found on the way is walked in turn: the catalogue's objects, then the graveyard's.
+    // What is found on the way is walked in turn: the graveyard and what it holds, then the stores.
     while (!found_.empty() && !result_.cancelled) {
       const WalkedObject next = std::move(found_.back());
       found_.pop_back();
@@ -52,6 +53,12 @@ class PoolWalker {
   }
 
   void WalkObject(const WalkedObject& object) {
+    if (!object.buried && buried_anchors_.contains(object.anchor)) {
+      Tell(ProblemCode::kDroppedStore, object.anchor, object.id,
+           fmt::format("store {} was dropped, and is still in the catalogue", object.id));
+      result_.dropped.push_back(object.id);
+      return;
+    }
     result_.objects.emplace(object.tree_id, object);
     result_.object_id_max = std::max({result_.object_id_max, object.id, object.tree_id});
     if (!AnchorIsWhole(image_, object.anchor, object.id, object.kind)) {
@@ -196,9 +203,10 @@ class PoolWalker {
       object.anchor = info.anchor;
       object.name = info.name;
     }
-    // The graveyard comes last, for its trees may bear the ids of stores.
-    const bool last = object.kind == ObjectKind::kGraveyard || object.buried;
-    found_.insert(last ? found_.begin() : found_.end(), std::move(object));
+    // The graveyard comes first: what it holds is no store any more.
+    const bool first = object.kind == ObjectKind::kGraveyard || object.buried;
+    if (object.buried) buried_anchors_.insert(object.anchor);
+    found_.insert(first ? found_.end() : found_.begin(), std::move(object));
     return true;
   }
 
@@ -210,6 +218,7 @@ class PoolWalker {
   PoolWalkResult result_;
   const WalkedObject* object_ = nullptr;
   std::vector<WalkedObject> found_;
+  std::set<Pfn> buried_anchors_;
 };
 
 }  // namespace

@@ -41,6 +41,7 @@ struct PoolWalkResult {
   std::vector<NodeSite> broken;                     // words and nodes that are to be mended
   std::vector<WalkedObject> broken_anchors;         // the same
   std::vector<std::pair<Pfn, uint64_t>> owners;     // owner words that are to be other ones
+  std::vector<uint32_t> dropped;                    // ids that the catalogue should not name
   std::map<uint32_t, WalkedObject> objects;         // by tree id; the catalogue's is 1
   std::map<uint32_t, bool> tree_is_damaged;         // by tree id
   std::vector<std::pair<uint64_t, uint64_t>> torn;  // bytes of the pool: place and length

@@ -65,6 +65,9 @@ constexpr ProblemKind kKinds[] = {
      "named `lost+found-ID`"},
     {kGraveyardFlag, "graveyard-flag", kCosmetic,
      "the superblock says that the graveyard is empty, and it is not", "the flag is set"},
+    {kDroppedStore, "dropped-store", kDamage,
+     "the catalogue still names a store that was dropped, for a damaged record has said so",
+     "the catalogue forgets it"},
 };
 
 constexpr bool AreSorted() {

@@ -35,6 +35,7 @@ enum class ProblemCode : uint16_t {
   kGraveyardRecord = 602,
   kOrphan = 603,
   kGraveyardFlag = 604,
+  kDroppedStore = 605,
 };
 
 /// What a problem costs.

@@ -33,8 +33,9 @@ std::optional<std::string_view> ViewOfHigh(const std::optional<std::string>& hig
 
 }  // namespace
 
-TreeMender::TreeMender(PoolImage& image, const PoolWalkResult& walk, uint64_t next_number)
-    : image_(image), walk_(walk), next_number_(next_number) {}
+TreeMender::TreeMender(PoolImage& image, const PoolWalkResult& walk, const std::set<Pfn>& not_free,
+                       uint64_t next_number)
+    : image_(image), walk_(walk), not_free_(not_free), next_number_(next_number) {}
 
 // Whole nodes that nothing refers to. A frame whose owner word is damaged may be one as well.
 void TreeMender::FindOrphans() {
@@ -85,6 +86,7 @@ bool TreeMender::Mend(const NodeSite& site) {
                             : Cover(site.object_id, site.level, site.low, site.high, old);
     }
     if (word == 0) return false;
+    Free(old, site.object_id, word);
   }
   WriteWindow window(image_.domain());
   window.Store64(site.place, word);
@@ -211,13 +213,12 @@ uint64_t TreeMender::Place(NodeIdentity* id, size_t bytes, const Old& old, Bytes
   unsigned order = 0;
   while (kFrameSize << order < bytes) order++;
   if (order > kNodeOrderMax) return 0;
+  id->pfn = FindFreeRun(order);
+  id->order = order;
   const unsigned here = OrderAt(old, id->object_id);
-  if (here <= kNodeOrderMax && here >= order) {
+  if (id->pfn == 0 && here <= kNodeOrderMax && here >= order) {
     id->pfn = ChildPfn(old.word);
     id->order = here;
-  } else {
-    id->pfn = FindFreeRun(order);
-    id->order = order;
   }
   if (id->pfn == 0) return 0;
   id->number = next_number_++;
@@ -242,14 +243,38 @@ void TreeMender::SetOwner(Pfn pfn, unsigned order, uint32_t object_id) {
   window.Store64(OwnerWordOffset(pfn), owner);
 }
 
-// Frames without owner that nothing refers to. Not those of orphans: they have one.
+// What `word` has replaced, if nothing else refers to it.
+void TreeMender::Free(const Old& old, uint32_t object_id, uint64_t word) {
+  const Pfn pfn = ChildPfn(old.word);
+  if (pfn == ChildPfn(word) || OrderAt(old, object_id) > kNodeOrderMax) return;
+  WriteWindow window(image_.domain());
+  window.Store64(OwnerWordOffset(pfn), 0);
+}
+
+// What nothing refers to may be an object's that is only found again later: so, as long as there
+// are others, not a frame that holds a whole node, though most of those are former ones.
+bool TreeMender::HoldsNode(Pfn pfn) const {
+  const NodeHeader& header = NodeView(image_.base() + OffsetOf(pfn), pfn).header();
+  if (header.order > kNodeOrderMax || !image_.Holds(pfn, header.order)) return false;
+  return NodeIsWhole(image_.NodeAt(pfn, header.order), image_.hash_seed());
+}
+
+// Frames without owner that nothing refers to.
 Pfn TreeMender::FindFreeRun(unsigned order) {
+  for (const bool any : {false, true}) {
+    const Pfn pfn = FindFreeRun(order, any);
+    if (pfn != 0) return pfn;
+  }
+  return 0;
+}
+
+Pfn TreeMender::FindFreeRun(unsigned order, bool any) {
   const uint64_t frames = 1ull << order;
-  for (Pfn pfn = free_from_ & ~(frames - 1); pfn + frames <= image_.frames(); pfn += frames) {
+  for (Pfn pfn = 0; pfn + frames <= image_.frames(); pfn += frames) {
     bool is_free = true;
     for (Pfn at = pfn; at < pfn + frames && is_free; at++) {
       is_free = image_.Holds(at, 0) && !walk_.reached[at] && image_.OwnerWordAt(at) == 0 &&
-                !taken_.contains(at);
+                !taken_.contains(at) && !not_free_.contains(at) && (any || !HoldsNode(at));
     }
     if (!is_free) continue;
     for (Pfn at = pfn; at < pfn + frames; at++) taken_.insert(at);
@@ -319,7 +344,8 @@ std::vector<WalkedObject> TreeMender::FindOrphanStores() const {
   return stores;
 }
 
-bool TreeMender::Insert(const WalkedObject& object, std::string_view key, std::string_view value) {
+bool TreeMender::Change(const WalkedObject& object, RecordType type, std::string_view key,
+                        std::string_view value) {
   NodeSite site;
   site.place = OffsetOf(object.anchor) + offsetof(Anchor, root);
   site.object_id = object.tree_id;
@@ -341,12 +367,13 @@ bool TreeMender::Insert(const WalkedObject& object, std::string_view key, std::s
   }
   std::vector<std::byte> bytes(RecordBytes(key.size(), value.size()));
   RecordView record;
-  EncodeRecord(bytes.data(), key, value, PackSequence(next_number_++, RecordType::kPut), 0);
+  EncodeRecord(bytes.data(), key, value, PackSequence(next_number_++, type), 0);
   if (!ParseRecord(bytes.data(), 0, bytes.size(), &record)) return false;
   taken_.erase(ChildPfn(word));  // its frames may be used again
   const uint64_t next =
       WriteLeafFrom(object.tree_id, site.low, site.high, {word, word != 0}, &record);
   if (next == 0) return false;
+  Free({word, word != 0}, object.tree_id, next);
   WriteWindow window(image_.domain());
   window.Store64(site.place, next);
   return true;

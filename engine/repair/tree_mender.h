@@ -6,7 +6,8 @@
 //   2. for an inner node, the orphans one level below, or below that, from which one is written
 //      anew; what none of them covers becomes empty leaves;
 //   3. for a leaf, the records that are whole in the damaged one: it is written anew with them.
-// A new node takes the frames of the damaged one, if it fits, else free ones.
+// A new node takes free frames, so that the damaged one is there until the word has changed; only
+// in a full pool it takes those of the damaged one.
 //
 // Ownership: borrows the image. Thread-safety: none.
 #pragma once
@@ -22,15 +23,19 @@ namespace tuff {
 
 class TreeMender {
  public:
-  /// `next_number`: nothing in the pool has a number at or above it.
-  TreeMender(PoolImage& image, const PoolWalkResult& walk, uint64_t next_number);
+  /// `next_number`: nothing in the pool has a number at or above it. `not_free`: frames that are
+  /// not to be taken, though nothing refers to them.
+  TreeMender(PoolImage& image, const PoolWalkResult& walk, const std::set<Pfn>& not_free,
+             uint64_t next_number);
 
   /// Puts a sound node, or what is left of it, behind the site's word. False: there is no room.
   bool Mend(const NodeSite& site);
   /// The same for an anchor.
   bool MendAnchor(const WalkedObject& object);
-  /// Puts a record into a tree's leaf; the tree must be sound. False: there is no room.
-  bool Insert(const WalkedObject& object, std::string_view key, std::string_view value);
+  /// Puts a record into a tree's leaf, or takes the key out; the tree must be sound. False: there
+  /// is no room.
+  bool Change(const WalkedObject& object, RecordType type, std::string_view key,
+              std::string_view value);
 
   uint64_t next_number() const { return next_number_; }
   /// Stores of which no catalogue record is left: whole anchors that nothing refers to.
@@ -66,16 +71,19 @@ class TreeMender {
   uint64_t Store(const NodeIdentity& id, const Bytes& buffer);
   std::vector<RecordView> SalvageRecords(uint32_t object_id, const Old& old) const;
   unsigned OrderAt(const Old& old, uint32_t object_id) const;
+  bool HoldsNode(Pfn pfn) const;
   Pfn FindFreeRun(unsigned order);
+  Pfn FindFreeRun(unsigned order, bool any);
   void SetOwner(Pfn pfn, unsigned order, uint32_t object_id);
+  void Free(const Old& old, uint32_t object_id, uint64_t word);
 
   PoolImage& image_;
   const PoolWalkResult& walk_;
+  const std::set<Pfn>& not_free_;
   uint64_t next_number_;
   bool orphans_known_ = false;
   std::map<uint32_t, std::vector<Orphan>> orphans_;  // by object; highest number first
   std::set<Pfn> taken_;  // frames given to new nodes, and orphans in use
-  Pfn free_from_ = 0;
 };
 
 }  // namespace tuff

@@ -82,7 +82,9 @@ class Repairer {
     sound_ = report->sound();
     unrepaired_ = report->unrepaired;
     text_.clear();
-    for (const Problem& problem : report->problems) text_ += problem.text + "; ";
+    for (const Problem& problem : report->problems) {
+      text_ += fmt::format("{}[{}]; ", problem.text, problem.object_id);
+    }
     if (mode == FsckMode::kCheck) return true;
     auto pages = CommitRepair(**image, undo);
     if (!pages.ok()) wrong_ = "writing the repair: " + pages.status().ToString();
@@ -179,7 +181,7 @@ void Sweep(const SparseImage& image, const SparseImage& recovered) {
     done = last;
     if (!run.output.empty()) {
       failures++;
-      ADD_FAILURE() << run.output.substr(0, 4000);
+      ADD_FAILURE() << run.output.substr(0, 40000);
     }
     if (!run.death.empty()) {
       failures++;
