@@ -73,14 +73,27 @@ bool IsFree(const std::byte* base, Pfn pfn) {
   return true;
 }
 
-// What refers to other frames comes after them; then the lanes, whose changes have been finished or
-// undone by then; and what tells whether to believe it all, last.
-constexpr int kTurns = 5;
-int TurnOf(const std::byte* base, const Page& page, Pfn first_superblock) {
+// In which order pages change: new nodes; the frame tables' words for them; what refers to them;
+// the words of what is free now; lanes, whose changes have been finished or undone by then; and
+// what tells whether to believe it all, last.
+enum Turn { kNewNodes, kNewOwners, kWords, kOldOwners, kLanesEmpty, kFirstCopy, kSecondCopy };
+
+Turn TurnOf(const std::byte* base, const Page& page, Pfn first_superblock) {
   const Pfn pfn = page.offset >> kFrameShift;
-  if (pfn <= kMirrorPfn) return pfn == first_superblock ? 3 : 4;
-  if (pfn >= kLanesPfn && pfn < kLanesPfn + kLanes) return 2;
-  return IsReserved(pfn) || !IsFree(base, pfn) ? 1 : 0;
+  if (pfn <= kMirrorPfn) return pfn == first_superblock ? kFirstCopy : kSecondCopy;
+  if (pfn == kCatalogueAnchorPfn) return kWords;
+  if (pfn >= kLanesPfn && pfn < kLanesPfn + kLanes) return kLanesEmpty;
+  if (IsReserved(pfn)) return kOldOwners;
+  return IsFree(base, pfn) ? kNewNodes : kWords;
+}
+
+// Both what a frame table's page gives to somebody now and what it has given before.
+std::vector<std::byte> MergedTable(const std::byte* before, const std::byte* after, size_t bytes) {
+  std::vector<std::byte> merged(after, after + bytes);
+  for (size_t at = 0; at < bytes; at += 8) {
+    if (Load64(after + at) == 0) std::memcpy(merged.data() + at, before + at, 8);
+  }
+  return merged;
 }
 
 Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_t page_bytes,
@@ -89,15 +102,21 @@ Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_
   for (const Page& page : pages) {
     if (Status s = domain.medium().Reserve(page.offset, page_bytes); !s.ok()) return s;
   }
-  std::vector<int> turns;
+  std::vector<Turn> turns;
   for (const Page& page : pages) turns.push_back(TurnOf(domain.base(), page, first_superblock));
-  for (int turn = 0; turn < kTurns; turn++) {
-    if (std::find(turns.begin(), turns.end(), turn) == turns.end()) continue;
+  for (int turn = kNewNodes; turn <= kSecondCopy; turn++) {
+    const int whose = turn == kNewOwners ? kOldOwners : turn;
+    if (std::find(turns.begin(), turns.end(), whose) == turns.end()) continue;
     WriteWindow window(domain);
     for (size_t i = 0; i < pages.size(); i++) {
       const Page& page = pages[i];
-      if (turns[i] != turn) continue;
-      window.Store(page.offset, page.bytes, page_bytes);
+      if (turns[i] != whose) continue;
+      if (turn == kNewOwners) {
+        const auto merged = MergedTable(domain.base() + page.offset, page.bytes, page_bytes);
+        window.Store(page.offset, merged.data(), page_bytes);
+      } else {
+        window.Store(page.offset, page.bytes, page_bytes);
+      }
       TUFF_FLUSH("patch.1", window, page.offset, page_bytes);
       CRASH_POINT("patch.2");
     }

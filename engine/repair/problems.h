@@ -30,7 +30,6 @@ enum class ProblemCode : uint16_t {
   kWrongRange = 404,
   kRecordDamaged = 501,
   kLogDamaged = 502,
-  kRecordOutside = 503,
   kCatalogueRecord = 601,
   kGraveyardRecord = 602,
   kOrphan = 603,

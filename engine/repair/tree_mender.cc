@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "engine/catalogue.h"
+#include "engine/graveyard.h"
 #include "engine/leaf.h"
 #include "pagemap/checksum.h"
 
@@ -166,15 +167,29 @@ uint64_t TreeMender::WriteInnerOver(uint32_t object_id, int level, const std::st
   return Store(id, buffer);
 }
 
+// True of a record of the catalogue or the graveyard that cannot be one.
+bool TreeMender::IsMalformed(uint32_t object_id, const RecordView& record) const {
+  const auto object = walk_.objects.find(object_id);
+  if (object == walk_.objects.end()) return false;
+  ObjectInfo info;
+  uint32_t id = 0;
+  GraveyardEntry entry;
+  switch (object->second.kind) {
+    case ObjectKind::kCatalogue:
+      return !ParseCatalogueRecord(record.key, record.value, &info);
+    case ObjectKind::kGraveyard:
+      return !ParseGraveyardRecord(record.key, record.value, &id, &entry);
+    default:
+      return false;
+  }
+}
+
 uint64_t TreeMender::WriteLeafFrom(uint32_t object_id, const std::string& low,
                                    const std::optional<std::string>& high, const Old& old,
                                    const RecordView* extra) {
   std::vector<RecordView> records = SalvageRecords(object_id, old);
-  const uint32_t catalogue = kCatalogueObjectId;
   std::erase_if(records, [&](const RecordView& record) {
-    ObjectInfo info;
-    return object_id == catalogue && record.type() == RecordType::kPut &&
-           !ParseCatalogueRecord(record.key, record.value, &info);
+    return record.type() == RecordType::kPut && IsMalformed(object_id, record);
   });
   NodeIdentity id;
   for (const RecordView& record : records) {
@@ -199,10 +214,13 @@ unsigned TreeMender::OrderAt(const Old& old, uint32_t object_id) const {
   if (old.word == 0 || !image_.Holds(pfn, 0) || taken_.contains(pfn)) return kNone;
   if (walk_.reached[pfn] && !old.mine) return kNone;
   const uint64_t word = image_.OwnerWordAt(pfn);
-  const OwnerWord owner = UnpackOwner(word);
-  if (word == 0 || !OwnerIsValid(pfn, word) || owner.object_id != object_id ||
-      owner.kind != static_cast<uint8_t>(FrameKind::kTreeNode) || owner.order > kNodeOrderMax ||
-      !image_.Holds(pfn, owner.order)) {
+  OwnerWord owner = UnpackOwner(word);
+  if (word == 0 || !OwnerIsValid(pfn, word)) {  // what the header says, then
+    const NodeHeader& header = NodeView(image_.base() + OffsetOf(pfn), pfn).header();
+    owner = {static_cast<uint8_t>(FrameKind::kTreeNode), header.order, 0, 0, header.object_id};
+  }
+  if (owner.object_id != object_id || owner.kind != static_cast<uint8_t>(FrameKind::kTreeNode) ||
+      owner.order > kNodeOrderMax || !image_.Holds(pfn, owner.order)) {
     return kNone;
   }
   return owner.order;

@@ -70,6 +70,7 @@ class TreeMender {
   uint64_t Place(NodeIdentity* id, size_t bytes, const Old& old, Bytes* buffer);
   uint64_t Store(const NodeIdentity& id, const Bytes& buffer);
   std::vector<RecordView> SalvageRecords(uint32_t object_id, const Old& old) const;
+  bool IsMalformed(uint32_t object_id, const RecordView& record) const;
   unsigned OrderAt(const Old& old, uint32_t object_id) const;
   bool HoldsNode(Pfn pfn) const;
   Pfn FindFreeRun(unsigned order);
