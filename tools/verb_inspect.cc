@@ -1,5 +1,4 @@
 // tuff inspect: looks at a pool from outside, damaged or not.
-#include "tools/escape.h"
 #include "tools/inspect_map.h"
 #include "tools/open_pool.h"
 #include "tools/verb.h"
@@ -28,7 +27,7 @@ void InspectVerb::Declare(Command* command) {
       "Draws the whole pool, a cell for each page block (2 MiB) or, of large pools, for several: "
       "what most of it is used for, and how full it is. It reads the owner words of all frames, "
       "and works on damaged pools and on those in use as well.");
-  command->Required("WHAT", &what_);
+  command->Required("WHAT", &what_, {"map"});
   DeclarePool(command, &pool_);
   command->Value("--format", "FORMAT", MapFormatSetter(&format_),
                  "text (default), svg, html (one page, nothing beside it) or json.");
@@ -36,7 +35,6 @@ void InspectVerb::Declare(Command* command) {
 }
 
 Outcome InspectVerb::Run(const Context& context) {
-  if (what_ != "map") return {kExitUsage, Quoted(what_) + " is not map; see 'tuff inspect --help'"};
   return RunInspectMap(pool_.path, json_ ? MapFormat::kJson : format_, context);
 }
 
