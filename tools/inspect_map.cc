@@ -63,11 +63,36 @@ std::string Draw(const PoolMap& map, MapFormat format) {
 
 }  // namespace
 
-Command::Setter MapFormatSetter(MapFormat* format) {
-  return Choice<MapFormat>(format, {{"text", MapFormat::kText},
-                                    {"svg", MapFormat::kSvg},
-                                    {"html", MapFormat::kHtml},
-                                    {"json", MapFormat::kJson}});
+void DeclareInspectMap(Command* command, MapFormat* format) {
+  command->AddExample("tuff inspect map /mnt/pmem/pool", "what lies where, in the terminal");
+  command->AddExample("tuff inspect map /mnt/pmem/pool --format html >map.html",
+                      "a page to look around in");
+  command->Value("--format", "FORMAT",
+                 Choice<MapFormat>(format, {{"text", MapFormat::kText},
+                                            {"svg", MapFormat::kSvg},
+                                            {"html", MapFormat::kHtml},
+                                            {"json", MapFormat::kJson}}),
+                 "Of map: text (default), svg, html (one page, nothing beside it) or json.");
+  command->AddManSection(
+      "MAP",
+      {"A cell is a page block (2 MiB, 512 frames of 4 KiB), or a power of two of them: there are "
+       "at most 4096 cells in the terminal and in SVG, 65536 in a page and in JSON. Its colour, or "
+       "its letter, is what most of its used frames are used for; how strong it is, or whether it "
+       "is a capital, how many of them are used.",
+       "Leaves and inner nodes are told from each other by their headers, of which at most "
+       "16777216 "
+       "are read. Damaged are an owner word that is none, or lies in another run, and a node "
+       "whose header does not fit its owner word; nothing else is checked here.",
+       "As JSON: path, frame_bytes, frames, blocks, blocks_per_cell, in_use, superblocks_damaged, "
+       "truncated, damaged, total (frames by use), runs_by_order, objects: an array of object_id, "
+       "frames and, if it could be read, name; frames_unlisted (of objects beyond the first "
+       "65536); "
+       "cells: an array of pfn (the first), frames (by use), runs_by_order, damaged, objects (how "
+       "many own frames there), largest_objects: an array of object_id, frames. Cells in which "
+       "nothing lies are left out. Uses are free, tables (the pool's own), missing (behind the end "
+       "of a truncated file), damaged, leaf, inner, node (of either kind), metadata, extent, "
+       "cached_block, batch_log, raw and quarantined; those without frames are left out.",
+       "In a terminal, the environment variable NO_COLOR turns colours off."});
 }
 
 Outcome RunInspectMap(const std::string& path, MapFormat format, const Context& context) {

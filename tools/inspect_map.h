@@ -14,8 +14,8 @@ namespace tuff::tools {
 
 enum class MapFormat : uint8_t { kText, kSvg, kHtml, kJson };
 
-/// Setter of --format.
-Command::Setter MapFormatSetter(MapFormat* format);
+/// --format, and what the manual page says of the data.
+void DeclareInspectMap(Command* command, MapFormat* format);
 
 /// Also of a damaged pool, and of one in use.
 Outcome RunInspectMap(const std::string& path, MapFormat format, const Context& context);

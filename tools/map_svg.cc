@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "tools/inspect_map.h"
 #include "tools/map_colours.h"
@@ -137,13 +139,17 @@ size_t AddLegend(const PoolMap& map, size_t y, std::string* out) {
     shown++;
   }
   y += (shown + kColumns - 1) / kColumns * kLine;
-  *out += fmt::format(
-      "<text class=\"soft\" x=\"{}\" y=\"{}\">One cell: {}, coloured by what most of it is used "
-      "for; "
-      "the stronger, the fuller{}.</text>\n",
-      kLeft, y + 14, CellSize(map),
-      map.total.damaged != 0 ? "; framed in red: something is damaged" : "");
-  return y + 2 * kLine;
+  std::vector<std::string> lines = MapWarnings(map);
+  if (map.total.damaged != 0) lines.back() += ", in the cells that are framed";
+  lines.insert(lines.begin(), fmt::format("One cell: {}, coloured by what most of it is used for; "
+                                          "the stronger, the fuller.",
+                                          CellSize(map)));
+  for (const std::string& line : lines) {
+    *out += fmt::format("<text class=\"soft\" x=\"{}\" y=\"{}\">{}</text>\n", kLeft, y + 14,
+                        EscapeXml(line));
+    y += kLine;
+  }
+  return y + kLine;
 }
 
 size_t AddOwners(const PoolMap& map, size_t y, std::string* out) {

@@ -20,17 +20,13 @@ class InspectVerb : public Verb {
 
 void InspectVerb::Declare(Command* command) {
   command->Usage("map POOL [--format FORMAT | --json]");
-  command->AddExample("tuff inspect map /mnt/pmem/pool", "what lies where, in the terminal");
-  command->AddExample("tuff inspect map /mnt/pmem/pool --format html >map.html",
-                      "a page to look around in");
   command->About(
       "Draws the whole pool, a cell for each page block (2 MiB) or, of large pools, for several: "
       "what most of it is used for, and how full it is. It reads the owner words of all frames, "
       "and works on damaged pools and on those in use as well.");
   command->Required("WHAT", &what_, {"map"});
   DeclarePool(command, &pool_);
-  command->Value("--format", "FORMAT", MapFormatSetter(&format_),
-                 "text (default), svg, html (one page, nothing beside it) or json.");
+  DeclareInspectMap(command, &format_);
   command->Flag("--json", &json_, "As --format json.");
 }
 
