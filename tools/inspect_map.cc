@@ -123,6 +123,11 @@ double FillOf(const MapCell& cell) {
   return usable == 0 ? 0 : static_cast<double>(cell.used()) / static_cast<double>(usable);
 }
 
+std::string Percent(uint64_t part, uint64_t whole) {
+  const double share = whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+  return fmt::format("{:.1f} %", 100 * share);
+}
+
 std::string CellSize(const PoolMap& map) {
   return fmt::format("{} page block{} ({})", map.blocks_per_cell,
                      map.blocks_per_cell == 1 ? "" : "s",

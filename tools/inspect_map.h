@@ -36,6 +36,8 @@ std::string ObjectLabel(const PoolMap& map, uint32_t object_id);
 std::string ObjectLabel(const MapObject& object);
 /// Used frames of those that could be used, 0 to 1.
 double FillOf(const MapCell& cell);
+/// "12.5 %".
+std::string Percent(uint64_t part, uint64_t whole);
 /// "1 page block (2 MiB)".
 std::string CellSize(const PoolMap& map);
 /// What must be said of the pool beside the picture, one line each.

@@ -46,11 +46,6 @@ std::string Cut(std::string_view text, size_t characters) {
   return EscapeXml(text.substr(0, at)) + (at < text.size() ? "…" : "");
 }
 
-std::string Percent(uint64_t part, uint64_t whole) {
-  if (whole == 0) return "0 %";
-  return fmt::format("{:.1f} %", 100 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
 void AddStyle(std::string* out) {
   const auto rules = [](std::string_view page, std::string_view ink, std::string_view soft,
                         bool dark) {

@@ -55,11 +55,6 @@ std::string Glyph(const MapCell& cell, const TerminalStyle& style) {
   return Coloured(style, sign.colour, {&letter, 1});
 }
 
-std::string Share(uint64_t part, uint64_t whole) {
-  if (whole == 0) return "0 %";
-  return fmt::format("{:.1f} %", 100 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
 void AddLegend(const PoolMap& map, const TerminalStyle& style, std::string* out) {
   const bool shades = style.colour && style.utf8;
   *out += shades ? "\n  ░▒▓█ the fuller, the darker\n"
@@ -73,7 +68,7 @@ void AddLegend(const PoolMap& map, const TerminalStyle& style, std::string* out)
         shades && use >= MapUse::kLeaf ? "█" : std::string(1, SignOf(use).letter);
     *out += fmt::format("  {} {:<22} {:>12}  {:>7}\n", Coloured(style, SignOf(use).colour, letter),
                         MapUseName(use), FormatSize(map.total.frames_of[i] * kFrameSize),
-                        Share(map.total.frames_of[i], map.frames));
+                        Percent(map.total.frames_of[i], map.frames));
   }
 }
 
@@ -83,7 +78,7 @@ void AddObjects(const PoolMap& map, std::string* out) {
   for (size_t i = 0; i < std::min(kObjectsShown, map.objects.size()); i++) {
     const MapObject& object = map.objects[i];
     *out += fmt::format("  {:>12}  {:>7}  {}\n", FormatSize(object.frames * kFrameSize),
-                        Share(object.frames, map.frames), ObjectLabel(object));
+                        Percent(object.frames, map.frames), ObjectLabel(object));
   }
   if (map.objects.size() > kObjectsShown) {
     *out += fmt::format("  and {} more\n", map.objects.size() - kObjectsShown);
@@ -95,7 +90,7 @@ void AddObjects(const PoolMap& map, std::string* out) {
 std::string MapText(const PoolMap& map, const TerminalStyle& style) {
   std::string out = fmt::format("{}: {}, {} frames; {} of what can be used is used\n",
                                 Escape(map.path), FormatSize(map.frames * kFrameSize), map.frames,
-                                Share(map.total.used(), map.total.usable()));
+                                Percent(map.total.used(), map.total.usable()));
   // A power of two, so that sections stand below each other.
   size_t row = kCellsPerRowMax;
   while (row > 8 && kLabelColumns + row > style.columns) row /= 2;
