@@ -23,6 +23,13 @@ void Command::Required(std::string_view name, std::string* target) {
                         }});
 }
 
+void Command::Required(std::string_view name, std::string* target,
+                       std::vector<std::string> choices) {
+  std::vector<std::pair<std::string, std::string>> values;
+  for (std::string& word : choices) values.emplace_back(word, word);
+  arguments_.push_back({std::string(name), true, Choice<std::string>(target, values)});
+}
+
 void Command::Optional(std::string_view name, std::optional<std::string>* target) {
   arguments_.push_back({std::string(name), false, TextSetter(target)});
 }

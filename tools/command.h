@@ -1,9 +1,11 @@
 // Command: what a verb declares about itself: its usage, its help, its arguments and options.
-// The parser (cli.h) fills in what the declarations point to; help.h prints them.
+// The parser (cli.h) fills in what the declarations point to; help.h prints them, man_page.h and
+// completion.h make the manual page and what a shell completes of them.
 // Ownership: a Command borrows the variables it fills in; they must outlive it.
 // Thread-safety: none.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <optional>
 #include <string>
@@ -18,7 +20,17 @@ namespace tuff::tools {
 
 class Command {
  public:
-  using Setter = std::function<Status(const std::string& text)>;
+  /// Takes a word of the command line.
+  struct Setter {
+    template <typename Function>
+    requires std::invocable<const Function&, const std::string&> Setter(
+        Function function, std::vector<std::string> words = {})  // NOLINT: implicit on purpose
+        : set(std::move(function)), choices(std::move(words)) {}
+    Status operator()(const std::string& text) const { return set(text); }
+
+    std::function<Status(const std::string& text)> set;
+    std::vector<std::string> choices;  // the words it takes; empty: others than these
+  };
 
   struct Argument {
     std::string name;  // as in the usage: POOL
@@ -35,6 +47,10 @@ class Command {
     std::string line;
     std::string comment;
   };
+  struct ManSection {
+    std::string title;  // JSON
+    std::vector<std::string> paragraphs;
+  };
 
   explicit Command(std::string_view verb) : verb_(verb) {}
 
@@ -44,9 +60,14 @@ class Command {
   void AddExample(std::string_view line, std::string_view comment) {
     examples_.push_back({std::string(line), std::string(comment)});
   }
+  /// A further section of the manual page, which the help does not show.
+  void AddManSection(std::string_view title, std::vector<std::string> paragraphs) {
+    man_sections_.push_back({std::string(title), std::move(paragraphs)});
+  }
 
   // Arguments, in their order; optional ones last.
   void Required(std::string_view name, std::string* target);
+  void Required(std::string_view name, std::string* target, std::vector<std::string> choices);
   void Optional(std::string_view name, std::optional<std::string>* target);
 
   // Options.
@@ -57,6 +78,7 @@ class Command {
   const std::vector<std::string>& usages() const { return usages_; }
   const std::vector<std::string>& about() const { return about_; }
   const std::vector<Example>& examples() const { return examples_; }
+  const std::vector<ManSection>& man_sections() const { return man_sections_; }
   const std::vector<Argument>& arguments() const { return arguments_; }
   const std::vector<Option>& options() const { return options_; }
 
@@ -65,6 +87,7 @@ class Command {
   std::vector<std::string> usages_;
   std::vector<std::string> about_;
   std::vector<Example> examples_;
+  std::vector<ManSection> man_sections_;
   std::vector<Argument> arguments_;
   std::vector<Option> options_;
 };
@@ -72,8 +95,10 @@ class Command {
 /// A setter that accepts the names in `choices` only:
 /// Choice<Guard>(&guard, {{"auto", Guard::kAuto}, ...}).
 template <typename T, typename Target>
-Command::Setter Choice(Target* target, std::vector<std::pair<std::string, T>> choices) {
-  return [target, choices = std::move(choices)](const std::string& text) -> Status {
+Command::Setter Choice(Target* target, const std::vector<std::pair<std::string, T>>& choices) {
+  std::vector<std::string> words;
+  for (const auto& [name, value] : choices) words.push_back(name);
+  const auto set = [target, choices](const std::string& text) -> Status {
     std::string known;
     for (const auto& [name, value] : choices) {
       if (name == text) {
@@ -84,6 +109,7 @@ Command::Setter Choice(Target* target, std::vector<std::pair<std::string, T>> ch
     }
     return {Code::kInvalidArgument, Quoted(text) + " is not one of " + known};
   };
+  return {set, std::move(words)};
 }
 
 /// Setters for sizes (64M), counts (digits) and plain text.

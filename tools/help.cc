@@ -98,7 +98,7 @@ std::string ProgramHelp(std::span<const VerbEntry> verbs) {
       "  1 not found   3 locked   5 no space  7 I/O\n"
       "\n"
       "A pool is a file (or a device) that holds named stores of sorted keys.\n"
-      "Manual: man tuff\n";
+      "Manuals: man tuff, man tuff-VERB\n";
   return out;
 }
 

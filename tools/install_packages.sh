@@ -11,7 +11,7 @@ program=(g++ cmake ninja-build pkg-config
   libpmem2-dev liburcu-dev libxxhash-dev libfmt-dev libcli11-dev nlohmann-json3-dev)
 bench=(python3 librocksdb-dev liblmdb-dev)
 tests=(clang libclang-rt-14-dev clang-format shellcheck git util-linux xz-utils man-db strace jq spin
-  libgtest-dev libgmock-dev libbenchmark-dev lmdb-utils db-util)
+  libgtest-dev libgmock-dev libbenchmark-dev lmdb-utils db-util chromium)
 
 fail() {
   printf 'install_packages: %s\n' "$*" >&2

@@ -40,6 +40,7 @@ std::span<const VerbEntry> AllVerbs();
 
 std::unique_ptr<Verb> MakeCreateVerb();
 std::unique_ptr<Verb> MakeInfoVerb();
+std::unique_ptr<Verb> MakeInspectVerb();
 std::unique_ptr<Verb> MakePutVerb();
 std::unique_ptr<Verb> MakeGetVerb();
 std::unique_ptr<Verb> MakeDeleteVerb();

@@ -42,7 +42,7 @@ const std::map<std::pair<std::string, Granularity>, std::string> kUnreachable = 
     {{"group.7", Granularity::kCacheLine}, "as group.6"},
     {{"group.9", Granularity::kCacheLine}, "as group.6"},
     {{"tail.4", Granularity::kPage}, "the first mount has synced all"},
-    {{"patch.2", Granularity::kCacheLine}, "a repair is no mount: see fsck_crash_test"},
+    {{"patch.2", Granularity::kCacheLine}, "a repair is no mount: see Interrupted, in fsck_test"},
     {{"patch.2", Granularity::kPage}, "as under cache-line"},
     {{"patch.4", Granularity::kCacheLine}, "as patch.2"},
     {{"patch.4", Granularity::kPage}, "as patch.2"},

@@ -67,7 +67,7 @@ TEST(FsckTableTest, EveryProblemHasAnImage) {
 }
 
 TEST(FsckTableTest, TheDocumentHasTheTable) {
-  const std::string path = std::string(TUFF_SOURCE_DIR) + "/docs/fsck.md";
+  const std::string path = TUFF_SOURCE_DIR "/docs/fsck.md";
   std::string text = ReadFile(path);
   constexpr std::string_view kBegin = "<!-- problems -->\n";
   constexpr std::string_view kEnd = "<!-- end of problems -->\n";
