@@ -12,12 +12,6 @@
 namespace tuff {
 namespace {
 
-uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
-  constexpr size_t kFrom = offsetof(Anchor, object_id);
-  return Checksum64(reinterpret_cast<const std::byte*>(&anchor) + kFrom,
-                    offsetof(Anchor, root) - kFrom, hash_seed ^ Mix64(pfn));
-}
-
 Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
   Anchor anchor{};
   anchor.object_id = id;
@@ -30,6 +24,12 @@ Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
 }
 
 }  // namespace
+
+uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
+  constexpr size_t kFrom = offsetof(Anchor, object_id);
+  return Checksum64(reinterpret_cast<const std::byte*>(&anchor) + kFrom,
+                    offsetof(Anchor, root) - kFrom, hash_seed ^ Mix64(pfn));
+}
 
 std::string CatalogueKey(uint32_t id) {
   const uint32_t big_endian = __builtin_bswap32(id);

@@ -38,6 +38,22 @@ struct LaneChange {
 using RecordCheck = std::function<bool(std::span<const std::byte> record, uint64_t seed,
                                        uint64_t sequence_and_type)>;
 
+/// What lies in a lane.
+struct LaneReading {
+  enum class Verdict : uint8_t {
+    kEmpty,
+    kTorn,  // not whole: nothing of it was done
+    kBad,   // whole, and yet impossible: damage
+    kLive,
+  };
+  Verdict verdict = Verdict::kEmpty;
+  LaneEntry entry{};  // the rest is there and checked if it is live
+  std::vector<LaneRun> new_runs;
+  std::vector<LaneRun> old_runs;
+  std::optional<bool> committed;  // whether the next open finishes or undoes it; nothing: damage
+  std::vector<RedoStore> stores;  // of a redo entry that was committed
+};
+
 class Lanes {
  public:
   Lanes(uint64_t hash_seed, uint64_t first_entry_number)
@@ -73,6 +89,11 @@ class Lanes {
   void SetOwners(WriteWindow& window, const LaneChange& change);
   /// F3's share: empties the lane. The caller fences.
   void Retire(WriteWindow& window, unsigned lane);
+
+  /// What a lane of a pool of `frames` frames holds, for who looks at it from outside. Writes
+  /// nothing; bears any bytes.
+  static LaneReading Read(const std::byte* base, unsigned lane, uint64_t hash_seed, uint64_t frames,
+                          const RecordCheck& record_check);
 
   /// OK if all lanes are empty, as those of a pool that was closed cleanly are. Writes nothing.
   static Status CheckEmpty(const PersistDomain& domain);

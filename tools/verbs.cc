@@ -19,6 +19,8 @@ constexpr VerbEntry kVerbs[] = {
     {"count", "say how many keys there are", MakeCountVerb},
     {"load", "put the records of a dump, or of lines of text, into a store", MakeLoadVerb},
     {"dump", "write a store in the portable format of db_dump and mdb_dump", MakeDumpVerb},
+    {"inspect", "show what lies in a pool, damaged or not, structure by structure",
+     MakeInspectVerb},
 };
 
 }  // namespace
