@@ -88,7 +88,7 @@ void AddFields(const FormatTable& table, const void* structure, Object* to) {
     if (name.starts_with("reserved") && AllZero(at, field.size)) continue;
     const bool is_number = field.show == FieldShow::kDecimal || field.show == FieldShow::kHex;
     if (field.size > 8 || !is_number) {
-      to->Text(name, ShowField(field, at));
+      to->Text(name, AllZero(at, field.size) ? "0" : ShowField(field, at));
       continue;
     }
     uint64_t number = 0;

@@ -210,7 +210,7 @@ bool Descend(const PoolImage& image, const TreeRef& tree, const std::string& key
   int level = -1;
   for (;;) {
     const Status status = ReadNode(image, tree.tree_object_id, word, level, copy);
-    Object& row = report->body.Row("path");
+    Object& row = report->body.Row("steps");
     row.Number("pfn", ChildPfn(word));
     if (!status.ok()) {
       row.Text("verdict", "damaged");
@@ -249,7 +249,7 @@ Result<Report> Key(const PoolImage& image, const std::string& store, const std::
   }
   AddTreeHead(image, *tree, &report);
   report.body.Bytes("key", key);
-  report.body.Table("path");
+  report.body.Table("steps");
   NodeCopy leaf;
   Versions versions;
   const bool in_leaf = RootWord(image, *tree) != 0 && Descend(image, *tree, key, &leaf, &report);
