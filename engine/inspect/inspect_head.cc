@@ -77,8 +77,9 @@ Report Snapshots(const PoolImage& image) {
   const bool whole = status.checksum == LiveStatusChecksum(status);
   const bool current = whole && status.mount_nonce == image.superblock().mount_nonce;
   if (!current || AtRest(image)) {
-    report.body.Text("status", image.in_use() ? "the process that has the pool open tells nothing"
-                                              : "none: the pool is not open");
+    report.body.Text("status", image.in_use()
+                                   ? "none that the process which has the pool open tells of"
+                                   : "none: the pool is not open");
     return report;
   }
   report.body.Text("status", image.in_use()
