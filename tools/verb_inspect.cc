@@ -152,6 +152,10 @@ Status InspectVerb::ReadQuestion(const What& what) {
             fmt::format("{} needs POOL{}{} and nothing else; see 'tuff inspect --help'", what.name,
                         what.arguments.empty() ? "" : " ", what.arguments)};
   }
+  const bool has_bytes = what.name == "frame" || what.name == "node";
+  if (question_.hex && !has_bytes) {
+    return {Code::kInvalidArgument, "--hex is for frame and node"};
+  }
   if (what.number) {
     Result<uint64_t> number = ParseNumber(question_.arguments[0]);
     if (!number.ok()) return number.TakeStatus();

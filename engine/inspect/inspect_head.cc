@@ -54,14 +54,10 @@ Report Superblocks(const PoolImage& image) {
     report.body.Text(fmt::format("copy_{}_verdict", i), status.ok() ? "ok" : Reason(image, status));
   }
   const std::string difference = Difference(copies[0], copies[1]);
-  if (difference.empty()) {
-    report.body.Text("copies", "the same");
-    AddFields(kSuperblockTable, copies, &report.body.Child("both_copies"));
-    return report;
-  }
-  report.body.Text("copies", "differ in " + difference);
-  for (int i = 0; i < 2; i++) {
-    AddFields(kSuperblockTable, &copies[i], &report.body.Child(fmt::format("copy_{}", i)));
+  report.body.Text("copies", difference.empty() ? "the same" : "differ in " + difference);
+  AddFields(kSuperblockTable, &copies[0], &report.body.Child("copy_0"));
+  if (!difference.empty()) {
+    AddFields(kSuperblockTable, &copies[1], &report.body.Child("copy_1"));
   }
   return report;
 }
@@ -98,10 +94,11 @@ struct BlockCounts {
   uint64_t heads = 0, verified = 0, tails = 0, logged = 0, latched = 0, pinned = 0, obsolete = 0;
 };
 
-BlockCounts CountBlock(const Descriptor* descriptors, uint64_t frames) {
+BlockCounts CountBlock(const Descriptor* descriptors, uint64_t generation) {
   BlockCounts counts;
-  for (uint64_t i = 0; i < frames; i++) {
+  for (uint64_t i = 0; i < kBlockFrames; i++) {
     const Descriptor& descriptor = descriptors[i];
+    if (descriptor.generation.load(std::memory_order_acquire) != generation) continue;
     const uint32_t flags = descriptor.flags.load(std::memory_order_relaxed);
     const auto has = [&](uint32_t flag) { return (flags & flag) != 0 ? 1u : 0u; };
     counts.heads += has(Descriptor::kHead);
@@ -157,7 +154,7 @@ Report Descriptors(const PoolImage& image) {
   for (uint64_t section = 0; section < SectionsOf(image.frames()); section++) {
     found += ForEachBlock(image, section, generation,
                           [&](uint64_t block, const Descriptor* descriptors) {
-                            const BlockCounts counts = CountBlock(descriptors, kBlockFrames);
+                            const BlockCounts counts = CountBlock(descriptors, generation);
                             Object& row = rows.emplace_back();
                             row.Number("block", block);
                             row.Number("section", section);

@@ -70,9 +70,9 @@ Report LaneEntries(const PoolImage& image) {
     AddRuns(reading.new_runs, "allocates", &entry);
     AddRuns(reading.old_runs, "frees", &entry);
     if (reading.stores.empty()) continue;
-    entry.Number("stores", reading.stores.size());
+    entry.Number("store_count", reading.stores.size());
     for (size_t i = 0; i < std::min(reading.stores.size(), kStoresShown); i++) {
-      Object& row = entry.Row(reading.stores.size() > kStoresShown ? "first_stores" : "store");
+      Object& row = entry.Row("stores");
       row.Hex("place", reading.stores[i].place);
       row.Number("pfn", reading.stores[i].place >> kFrameShift);
       row.Number("bytes", reading.stores[i].bytes);

@@ -30,6 +30,8 @@ void AddRecord(const RecordView& record, Object* row) {
   row->Number("value_bytes", record.value.size());
 }
 
+constexpr size_t kLinesShown = 10;  // of the same kind of damage
+
 class NodeReport {
  public:
   NodeReport(const PoolImage& image, const NodeView& node, Report* report)
@@ -56,11 +58,9 @@ class NodeReport {
       row.Number("pfn", ChildPfn(word));
       row.Hex("tag", word >> kPfnBits);
       row.Text("child", Child(i, word));
-      std::string separator(low);
-      if (i > 0) {
-        separator.clear();
-        node_.AppendSeparator(i - 1, &separator);
-      }
+      if (i > 0 && node_.SeparatorBytes(i - 1) > kKeySizeMax) continue;  // damaged
+      std::string separator(i == 0 ? low : "");
+      if (i > 0) node_.AppendSeparator(i - 1, &separator);
       row.Bytes("from_key", separator);
     }
   }
@@ -72,8 +72,18 @@ class NodeReport {
     const Status status = ReadNode(image_, node_.header().object_id, word,
                                    static_cast<int>(node_.level()) - 1, &copy);
     if (status.ok()) return copy.view().is_leaf() ? "leaf" : "inner node";
-    report_->notes.push_back(fmt::format("child {}: {}", i, status.message()));
+    if (++bad_children_ <= kLinesShown) {
+      report_->notes.push_back(fmt::format("child {}: {}", i, status.message()));
+    }
     return "damaged";
+  }
+
+  void AddBadRecord(size_t i, size_t offset) {
+    if (++bad_records_ > kLinesShown + 1) return;
+    report_->damage.push_back(
+        bad_records_ > kLinesShown
+            ? "and more records of the base"
+            : fmt::format("pfn {}: base record {} at byte {} is damaged", node_.pfn(), i, offset));
   }
 
   void AddBase() {
@@ -89,8 +99,7 @@ class NodeReport {
                                                                    node_.number(), record.offset));
       row.Text("checksum", whole ? "ok" : parsed ? "wrong" : "no record");
       if (!whole) {
-        report_->damage.push_back(
-            fmt::format("pfn {}: base record {} at byte {} is damaged", node_.pfn(), i, offset));
+        AddBadRecord(i, offset);
       }
       if (!parsed) continue;
       AddRecord(record, &row);
@@ -132,6 +141,8 @@ class NodeReport {
   const NodeView& node_;
   Report* report_;
   Object& body_;
+  size_t bad_children_ = 0;
+  size_t bad_records_ = 0;
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ run inspect bogus pool; code 2; error '"bogus" is not one of superblock, lanes'
 run inspect node pool; code 2; error 'node needs POOL PFN and nothing else'
 run inspect lanes pool 1; code 2; error 'lanes needs POOL and nothing else'
 run inspect node pool x; code 2; error '"x" is not a number'
+run inspect lanes pool --hex; code 2; error 'hex is for frame and node'
 run inspect lanes nosuch; code 1; error nosuch
 echo text >file; run inspect lanes file; code 4; error 'not a tuff pool'
 
