@@ -45,14 +45,13 @@ std::string ValueText(const Item& item) {
     case Kind::kDump:
     case Kind::kObject:
     case Kind::kTable:
+    case Kind::kList:
       break;
   }
   return "";
 }
 
-bool IsScalar(const Item& item) {
-  return item.kind != Kind::kDump && item.kind != Kind::kObject && item.kind != Kind::kTable;
-}
+bool IsScalar(const Item& item) { return item.kind < Kind::kDump; }
 
 bool IsNumber(const Item& item) {
   return (item.kind == Kind::kNumber && item.meaning.empty()) || item.kind == Kind::kReal;
@@ -79,6 +78,13 @@ struct Column {
   size_t width = 0;
   bool numbers = true;
 };
+
+// One below the other, with an empty line between.
+std::string ListText(const std::deque<Object>& entries) {
+  std::string out;
+  for (const Object& entry : entries) out += (out.empty() ? "" : "\n") + ObjectText(entry);
+  return out;
+}
 
 std::string TableText(const std::deque<Object>& rows) {
   std::vector<Column> columns;
@@ -168,7 +174,7 @@ std::string ObjectText(const Object& object) {
     out += item.meaning.empty() ? "\n" : " (" + Escape(item.meaning) + ")\n";
   }
   for (const Item& item : object.items()) {
-    if (IsScalar(item)) continue;
+    if (IsScalar(item) || (item.kind == Kind::kList && item.objects.empty())) continue;
     if (item.kind == Kind::kTable && item.objects.empty()) {
       out += fmt::format("\n{}: none\n", item.name);
       continue;
@@ -176,7 +182,7 @@ std::string ObjectText(const Object& object) {
     out += fmt::format("\n{}:\n", item.name);
     const std::string inside = item.kind == Kind::kDump    ? HexDump(item.text)
                                : item.kind == Kind::kTable ? TableText(item.objects)
-                                                           : ObjectText(item.objects.front());
+                                                           : ListText(item.objects);
     out += Indented(inside, 2);
   }
   return out;
@@ -211,7 +217,8 @@ void AddJson(const Object& object, JsonObject* json) {
         json->SetObject(item.name, inside);
         break;
       }
-      case Kind::kTable: {
+      case Kind::kTable:
+      case Kind::kList: {
         std::vector<JsonObject> rows(item.objects.size());
         for (size_t i = 0; i < rows.size(); i++) AddJson(item.objects[i], &rows[i]);
         json->SetArray(item.name, rows);

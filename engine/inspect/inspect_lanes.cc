@@ -52,11 +52,13 @@ Report LaneEntries(const PoolImage& image) {
   report.body.Text("summary", held == 0
                                   ? fmt::format("all {} lanes are empty", kLanes)
                                   : fmt::format("{} of {} lanes hold an entry", held, kLanes));
+  std::deque<Object>& lanes = report.body.List("lanes");
   for (unsigned lane = 0; lane < kLanes; lane++) {
     const LaneReading reading = ReadLane(image, lane);
     if (reading.verdict == LaneReading::Verdict::kEmpty) continue;
     const std::string verdict = Verdict(image, reading);
-    Object& entry = report.body.Child(fmt::format("lane_{}", lane));
+    Object& entry = lanes.emplace_back();
+    entry.Number("lane", lane);
     entry.Number("pfn", kLanesPfn + lane);
     entry.Text("verdict", verdict);
     AddFields(kLaneEntryTable, &reading.entry, &entry);

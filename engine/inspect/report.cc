@@ -77,6 +77,14 @@ std::deque<Object>& Object::Table(std::string_view name) {
   return item.objects;
 }
 
+std::deque<Object>& Object::List(std::string_view name) {
+  std::deque<Object>& list = Table(name);
+  for (Item& item : items_) {
+    if (item.name == name) item.kind = Item::Kind::kList;
+  }
+  return list;
+}
+
 Object& Object::Row(std::string_view table) { return Table(table).emplace_back(); }
 
 }  // namespace tuff::inspect

@@ -37,6 +37,8 @@ class Object {
   /// The table of this name, likewise; without rows at first. Rows hold no objects.
   std::deque<Object>& Table(std::string_view name);
   Object& Row(std::string_view table);
+  /// The list of this name, likewise. Its objects may hold anything.
+  std::deque<Object>& List(std::string_view name);
 
   const std::deque<Item>& items() const { return items_; }
   /// The item of this name, or null.
@@ -57,9 +59,11 @@ struct Item {
     kTime,
     kText,
     kBytes,
+    // Not on one line:
     kDump,
     kObject,
-    kTable
+    kTable,
+    kList,
   };
   std::string name;
   Kind kind = Kind::kNumber;
@@ -67,7 +71,7 @@ struct Item {
   double real = 0;
   std::string text;            // kText, kBytes, kDump
   std::string meaning;         // or empty
-  std::deque<Object> objects;  // kTable: the rows; kObject: itself
+  std::deque<Object> objects;  // kTable: the rows; kList; kObject: itself
 };
 
 struct Report {

@@ -105,7 +105,7 @@ std::string Undamaged(const SparseImage& image) {
   std::vector<std::string> stores{"/catalogue", "/graveyard"};
   for (const auto& [id, name] : TheRichPool().stores) stores.push_back(name);
   Asker asker(stores);
-  for (uint64_t turn = 0; turn < (*opened)->frames(); turn += 3) {
+  for (uint64_t turn = 0; turn < (*opened)->frames(); turn += kSanitized ? 97 : 7) {
     asker.AskAll(**opened, OffsetOf(turn), turn);
     if (asker.damaged() != 0)
       return fmt::format("damage is named of an image without any, {}", turn);
@@ -122,6 +122,25 @@ TEST(InspectDamage, OfPoolsThatAreWhole) {
   ASSERT_FALSE(TheRichPool().stores.empty());
   ExpectGood(RunIsolated([] { return Undamaged(TheRichPool().clean); }));
   ExpectGood(RunIsolated([] { return Undamaged(TheRichPool().unclean); }));
+}
+
+// What rich_pool.h says of the lanes: two batches, two splits and a merge.
+TEST(InspectDamage, LanesTellWhatTheNextOpenDoes) {
+  ASSERT_FALSE(TheRichPool().stores.empty());
+  TempDir dir;
+  ASSERT_TRUE(TheRichPool().unclean.WriteTo(dir.File("pool")));
+  auto opened = PoolImage::Open(dir.File("pool"), {.also_in_use = true});
+  ASSERT_OK(opened);
+  const inspect::Report report = inspect::LaneEntries(**opened);
+  ASSERT_EQ(report.notes.size(), 1u);
+  EXPECT_TRUE(report.notes[0].starts_with("not closed cleanly: 5 lanes hold changes"));
+  std::map<std::string, int> verdicts;
+  for (const inspect::Object& lane : report.body.Find("lanes")->objects) {
+    verdicts[lane.Find("verdict")->text]++;
+  }
+  EXPECT_EQ(verdicts,
+            (std::map<std::string, int>{{"live: committed, the next open finishes it", 3},
+                                        {"live: not committed, the next open undoes it", 2}}));
 }
 
 TEST(InspectDamage, OfAPoolThatWasClosed) {
