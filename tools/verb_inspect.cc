@@ -98,9 +98,11 @@ class InspectVerb : public Verb {
 
 void InspectVerb::Declare(Command* command) {
   for (const What& what : kWhats) {
-    const std::string_view hex = what.name == "frame" || what.name == "node" ? " [--hex]" : "";
+    const std::string_view own = what.name == "frame" || what.name == "node" ? " [--hex]"
+                                 : what.name == "key"                        ? " [--escaped]"
+                                                                             : "";
     command->Usage(fmt::format("{} POOL{}{}{} [--json]", what.name,
-                               what.arguments.empty() ? "" : " ", what.arguments, hex));
+                               what.arguments.empty() ? "" : " ", what.arguments, own));
   }
   command->AddExample("tuff inspect superblock /mnt/pmem/pool", "is it a pool, and in what state");
   command->AddExample("tuff inspect frame /mnt/pmem/pool 1234",
@@ -121,7 +123,7 @@ void InspectVerb::Declare(Command* command) {
       "lines at the top, the exit code is 4, and everything else is shown all the same.");
   command->About(
       "STORE is a store's name; or /catalogue, /graveyard, or /ID: the tree of that object. "
-      "Numbers are decimal, or hexadecimal behind 0x.");
+      "Numbers are decimal, or hexadecimal behind 0x. Manual: man tuff-inspect");
   command->Required("WHAT", &what_);
   command->Required("POOL", &path_);
   command->Optional("ARGUMENT", &first_);

@@ -38,18 +38,15 @@ class NodeReport {
       : image_(image), node_(node), report_(report), body_(report->body) {}
 
   void AddLeaf() {
-    body_.Bytes("low_fence", node_.low());
-    if (node_.has_high()) body_.Bytes("high_fence", node_.high());
+    AddFences();
     AddBase();
     AddLog();
   }
 
   void AddInner() {
-    body_.Bytes("low_fence", node_.low());
-    if (node_.has_high()) body_.Bytes("high_fence", node_.high());
+    AddFences();
     body_.Number("used_bytes", node_.base_end() + 8 * node_.count(),
                  fmt::format("of {}", node_.bytes()));
-    const std::string low(node_.low());
     body_.Table("children");
     for (size_t i = 0; i < node_.count(); i++) {
       const uint64_t word = node_.ChildWord(i);
@@ -59,13 +56,18 @@ class NodeReport {
       row.Hex("tag", word >> kPfnBits);
       row.Text("child", Child(i, word));
       if (i > 0 && node_.SeparatorBytes(i - 1) > kKeySizeMax) continue;  // damaged
-      std::string separator(i == 0 ? low : "");
+      std::string separator(i == 0 ? node_.low() : "");
       if (i > 0) node_.AppendSeparator(i - 1, &separator);
       row.Bytes("from_key", separator);
     }
   }
 
  private:
+  void AddFences() {
+    body_.Bytes("low_fence", node_.low());
+    if (node_.has_high()) body_.Bytes("high_fence", node_.high());
+  }
+
   std::string Child(size_t i, uint64_t word) {
     if (word == 0) return "gone";
     NodeCopy copy;
@@ -98,9 +100,7 @@ class NodeReport {
       const bool whole = parsed && VerifyRecord(record, RecordSeed(image_.hash_seed(),
                                                                    node_.number(), record.offset));
       row.Text("checksum", whole ? "ok" : parsed ? "wrong" : "no record");
-      if (!whole) {
-        AddBadRecord(i, offset);
-      }
+      if (!whole) AddBadRecord(i, offset);
       if (!parsed) continue;
       AddRecord(record, &row);
       row.Bytes("key", record.key);
