@@ -35,6 +35,7 @@ class PoolImage {
 
   PersistDomain& domain() { return *domain_; }
   const std::byte* base() const { return domain_->base(); }
+  const Medium& medium() const { return domain_->medium(); }
   const std::string& path() const { return path_; }
   int fd() const { return fd_.get(); }
   uint64_t file_bytes() const { return file_bytes_; }
@@ -68,7 +69,7 @@ class PoolImage {
     const uint64_t table = OffsetOf(FrameTablePfn(section));
     const uint64_t end = table + 8 * std::min(kSectionFrames, frames_ - start);
     for (uint64_t at = table; at < end;) {
-      const Medium::Extent hole = domain_->medium().FindHole(at / kFrameSize * kFrameSize, end);
+      const Medium::Extent hole = medium().FindHole(at / kFrameSize * kFrameSize, end);
       for (; at < std::min(hole.start, end); at += 8) {
         const uint64_t word = Load64(base() + at);
         if (word != 0) use(start + (at - table) / 8, word);

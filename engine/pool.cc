@@ -56,11 +56,7 @@ Result<std::unique_ptr<Pool>> Pool::Create(const std::string& path, const Create
 Result<std::unique_ptr<Pool>> Pool::Open(const std::string& path, const OpenOptions& options) {
   std::unique_ptr<Pool> pool;
   Status s = NoThrow([&]() -> Status {
-    auto map = PageMap::Open(
-        path, options,
-        [](std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
-          return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
-        });
+    auto map = PageMap::Open(path, options, RecordIsThere);
     if (!map.ok()) return map.TakeStatus();
     auto impl = std::make_unique<Impl>(std::move(*map), options.version_memory_bytes_max);
     impl->background_consolidation = options.background_consolidation;

@@ -77,10 +77,9 @@ bool FindGroup(const std::byte* node, size_t offset, size_t end, uint64_t seed, 
                     header.checksum == RecordChecksum(node + offset, 0, *bytes, seed));
 }
 
-bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,
-                   uint64_t sequence_and_type) {
+bool RecordIsThere(std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
   RecordView view;
-  return ParseRecord(record, 0, bytes, &view) && view.bytes == bytes &&
+  return ParseRecord(record.data(), 0, record.size(), &view) && view.bytes == record.size() &&
          view.sequence_and_type == sequence_and_type && VerifyRecord(view, seed);
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 
 #include "engine/record_format.h"
@@ -82,7 +83,6 @@ void SealGroup(std::byte* to, size_t bytes, uint64_t sequence, uint64_t seed);
 bool FindGroup(const std::byte* node, size_t offset, size_t end, uint64_t seed, size_t* bytes);
 
 /// True if `record` holds a whole record with this seed, sequence and type: what recovery asks.
-bool RecordIsThere(const std::byte* record, size_t bytes, uint64_t seed,
-                   uint64_t sequence_and_type);
+bool RecordIsThere(std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type);
 
 }  // namespace tuff

@@ -6,7 +6,6 @@
 #include <cstring>
 
 namespace tuff {
-namespace {
 
 std::string ShowField(const Field& field, const std::byte* at) {
   if (field.size <= 8 && (field.show == FieldShow::kDecimal || field.show == FieldShow::kHex)) {
@@ -27,8 +26,6 @@ std::string ShowField(const Field& field, const std::byte* at) {
   }
   return out;
 }
-
-}  // namespace
 
 std::string DecodeFields(const FormatTable& table, std::span<const std::byte> bytes) {
   std::string out;

@@ -56,6 +56,9 @@ consteval bool FieldsFill(std::span<const Field> fields, size_t size) {
   static_assert(::tuff::FieldsFill(fields, sizeof(S)), #S ": a field is missing or padded"); \
   inline constexpr ::tuff::FormatTable k##S##Table { #S, meaning, sizeof(S), fields }
 
+/// One field's value as text; `at` is where the field begins.
+std::string ShowField(const Field& field, const std::byte* at);
+
 /// `name: value` lines of the structure whose bytes begin at `bytes`, which holds >= table.size.
 std::string DecodeFields(const FormatTable& table, std::span<const std::byte> bytes);
 

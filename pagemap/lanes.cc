@@ -21,13 +21,6 @@ uint64_t EntryChecksum(const std::byte* entry, size_t bytes, uint64_t state, uns
 
 uint64_t LaneOffset(unsigned lane) { return OffsetOf(kLanesPfn + lane); }
 
-// A live entry, checked: everything in it may be used.
-struct LiveEntry {
-  LaneEntry entry;
-  std::vector<LaneRun> new_runs;
-  std::vector<LaneRun> old_runs;
-};
-
 bool RunIsSane(const LaneRun& run, uint64_t frames) {
   if (run.pfn >= frames || IsReserved(run.pfn) || !OwnerIsValid(run.pfn, run.owner)) return false;
   return run.pfn + (1ull << UnpackOwner(run.owner).order) <= frames;
@@ -45,10 +38,10 @@ bool PlaceIsSane(const LaneEntry& entry, uint64_t frames) {
          entry.place <= OffsetOf(frames) - entry.record_bytes;
 }
 
-enum class EntryVerdict { kEmpty, kTorn, kBad, kLive };
+using EntryVerdict = LaneReading::Verdict;
 
 EntryVerdict ReadEntry(const std::byte* base, unsigned lane, uint64_t hash_seed, uint64_t frames,
-                       LiveEntry* live) {
+                       LaneReading* live) {
   const std::byte* at = base + LaneOffset(lane);
   if (Load64(at) == 0) return EntryVerdict::kEmpty;
   LaneEntry& entry = live->entry;
@@ -89,7 +82,21 @@ Status LaneDamage(const PersistDomain& domain, unsigned lane) {
                                                domain.medium().path(), lane, kLanesPfn + lane));
 }
 
-Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
+// Whether a live entry's change has happened. Nothing: what decides is damaged.
+std::optional<bool> WasCommitted(const std::byte* base, const LaneEntry& entry,
+                                 const RecordCheck& record_check) {
+  if (entry.decider == static_cast<uint16_t>(LaneDecider::kRecord)) {
+    return TUFF_CHECK("lane.record", record_check({base + entry.place, entry.record_bytes},
+                                                  entry.record_seed, entry.new_value));
+  }
+  const uint64_t word = Load64(base + entry.place);
+  if (!TUFF_CHECK("lane.word", word == entry.new_value || word == entry.old_value)) {
+    return std::nullopt;
+  }
+  return word == entry.new_value;
+}
+
+Status RecoverLane(PersistDomain& domain, unsigned lane, const LaneReading& live,
                    const RecordCheck& record_check) {
   const LaneEntry& entry = live.entry;
   const std::byte* base = domain.base();
@@ -101,21 +108,14 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
   if (Status s = TUFF_FENCE("recover.3", window); !s.ok()) return s;
   CRASH_POINT("recover.4");
 
-  bool happened = false;
-  if (by_word) {
-    const uint64_t word = Load64(base + entry.place);
-    if (!TUFF_CHECK("lane.word", word == entry.new_value || word == entry.old_value)) {
-      return Status(
-          Code::kCorruption,
-          fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
-                      "restore a backup",
-                      domain.medium().path(), lane, entry.place));
-    }
-    happened = word == entry.new_value;
-  } else {
-    happened = TUFF_CHECK("lane.record", record_check({base + entry.place, entry.record_bytes},
-                                                      entry.record_seed, entry.new_value));
+  const auto committed = WasCommitted(base, entry, record_check);
+  if (!committed) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: lane {}: the word at {:#x} is neither the old nor the new one; "
+                              "restore a backup",
+                              domain.medium().path(), lane, entry.place));
   }
+  const bool happened = *committed;
   for (const LaneRun& run : live.new_runs) {
     window.StoreUnread64(OwnerWordOffset(run.pfn), happened ? run.owner : 0);
     TUFF_FLUSH("recover.5", window, OwnerWordOffset(run.pfn), 8);
@@ -131,12 +131,12 @@ Status RecoverLane(PersistDomain& domain, unsigned lane, const LiveEntry& live,
 }
 
 // A batch: its stores are made if all of their list is there.
-Status RecoverRedo(PersistDomain& domain, unsigned lane, const LiveEntry& live, uint64_t hash_seed,
-                   uint64_t frames) {
+Status RecoverRedo(PersistDomain& domain, unsigned lane, const LaneReading& live,
+                   uint64_t hash_seed, uint64_t frames) {
   WriteWindow window(domain);
   TUFF_FLUSH("recover.17", window, LaneOffset(lane), kFrameSize);
   const auto stores =
-      RedoLog::ReadStores(window, domain.base(), live.entry, lane, hash_seed, frames);
+      RedoLog::ReadStores(&window, domain.base(), live.entry, lane, hash_seed, frames);
   if (stores.empty()) return Status();  // torn before its commit
   if (Status s = TUFF_FENCE("recover.18", window); !s.ok()) return s;
   CRASH_POINT("recover.19");
@@ -271,6 +271,26 @@ void Lanes::Retire(WriteWindow& window, unsigned lane) {
   TUFF_FLUSH("lane.4", window, LaneOffset(lane), 8);
 }
 
+LaneReading Lanes::Read(const std::byte* base, unsigned lane, uint64_t hash_seed, uint64_t frames,
+                        const RecordCheck& record_check) {
+  LaneReading reading;
+  reading.verdict = ReadEntry(base, lane, hash_seed, frames, &reading);
+  if (reading.verdict != EntryVerdict::kLive) return reading;
+  if (reading.entry.decider != static_cast<uint16_t>(LaneDecider::kRedo)) {
+    reading.committed = WasCommitted(base, reading.entry, record_check);
+    return reading;
+  }
+  const auto list = RedoLog::ReadStores(nullptr, base, reading.entry, lane, hash_seed, frames);
+  reading.committed = !list.empty();
+  auto stores = RedoLog::ListStores(list, frames);
+  if (stores) {
+    reading.stores = std::move(*stores);
+  } else {
+    reading.committed.reset();
+  }
+  return reading;
+}
+
 Status Lanes::CheckEmpty(const PersistDomain& domain) {
   for (unsigned lane = 0; lane < kLanes; lane++) {
     if (!TUFF_CHECK("lane.empty", Load64(domain.base() + LaneOffset(lane)) == 0)) {
@@ -298,7 +318,7 @@ Status Lanes::Recover(PersistDomain& domain, uint64_t hash_seed, uint64_t frames
 
 Status Lanes::RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_seed, uint64_t frames,
                          const RecordCheck& record_check) {
-  LiveEntry live;
+  LaneReading live;
   const EntryVerdict verdict = ReadEntry(domain.base(), lane, hash_seed, frames, &live);
   if (verdict == EntryVerdict::kEmpty) return Status();
   if (verdict == EntryVerdict::kBad) return LaneDamage(domain, lane);
@@ -314,15 +334,6 @@ Status Lanes::RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_see
   if (Status s = TUFF_FENCE("recover.10", window); !s.ok()) return s;
   CRASH_POINT("recover.11");
   return Status();
-}
-
-std::vector<LaneRun> Lanes::RunsOf(const PersistDomain& domain, unsigned lane, uint64_t hash_seed,
-                                   uint64_t frames) {
-  LiveEntry live;
-  if (ReadEntry(domain.base(), lane, hash_seed, frames, &live) != EntryVerdict::kLive) return {};
-  std::vector<LaneRun> runs = std::move(live.new_runs);
-  runs.insert(runs.end(), live.old_runs.begin(), live.old_runs.end());
-  return runs;
 }
 
 }  // namespace tuff

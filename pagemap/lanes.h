@@ -38,6 +38,22 @@ struct LaneChange {
 using RecordCheck = std::function<bool(std::span<const std::byte> record, uint64_t seed,
                                        uint64_t sequence_and_type)>;
 
+/// What lies in a lane.
+struct LaneReading {
+  enum class Verdict : uint8_t {
+    kEmpty,
+    kTorn,  // not whole: nothing of it was done
+    kBad,   // whole, and yet impossible: damage
+    kLive,
+  };
+  Verdict verdict = Verdict::kEmpty;
+  LaneEntry entry{};  // the rest is there and checked if it is live
+  std::vector<LaneRun> new_runs;
+  std::vector<LaneRun> old_runs;
+  std::optional<bool> committed;  // whether the next open finishes or undoes it; nothing: damage
+  std::vector<RedoStore> stores;  // of a redo entry that was committed
+};
+
 class Lanes {
  public:
   Lanes(uint64_t hash_seed, uint64_t first_entry_number)
@@ -74,6 +90,11 @@ class Lanes {
   /// F3's share: empties the lane. The caller fences.
   void Retire(WriteWindow& window, unsigned lane);
 
+  /// What a lane of a pool of `frames` frames holds, for who looks at it from outside. Writes
+  /// nothing; bears any bytes.
+  static LaneReading Read(const std::byte* base, unsigned lane, uint64_t hash_seed, uint64_t frames,
+                          const RecordCheck& record_check);
+
   /// OK if all lanes are empty, as those of a pool that was closed cleanly are. Writes nothing.
   static Status CheckEmpty(const PersistDomain& domain);
   /// Finishes or undoes what the lanes of a pool of `frames` frames hold, and counts them.
@@ -84,9 +105,6 @@ class Lanes {
   /// Errors: Corruption: it holds what cannot be; nothing was done.
   static Status RecoverOne(PersistDomain& domain, unsigned lane, uint64_t hash_seed,
                            uint64_t frames, const RecordCheck& record_check);
-  /// The runs that a lane's entry names, if it is whole.
-  static std::vector<LaneRun> RunsOf(const PersistDomain& domain, unsigned lane, uint64_t hash_seed,
-                                     uint64_t frames);
 
  private:
   const uint64_t hash_seed_;

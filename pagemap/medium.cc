@@ -379,15 +379,18 @@ Status Medium::Reserve(uint64_t offset, uint64_t n) const {
 }
 
 Medium::Extent Medium::FindHole(uint64_t start, uint64_t end) const {
-  const off_t hole = lseek(fd_, static_cast<off_t>(start), SEEK_HOLE);
-  if (hole < 0 || static_cast<uint64_t>(hole) >= end) return {end, end};
-  const off_t data = lseek(fd_, hole, SEEK_DATA);
-  if (data < 0 && errno != ENXIO) return {end, end};
-  const auto round_up = [](off_t at) {
-    return (static_cast<uint64_t>(at) + kFrameSize - 1) & ~(kFrameSize - 1);
-  };
-  const uint64_t hole_end = data < 0 ? end : static_cast<uint64_t>(data) & ~(kFrameSize - 1);
-  return {std::min(round_up(hole), end), std::min(std::max(hole_end, round_up(hole)), end)};
+  for (auto at = static_cast<off_t>(start);;) {
+    const off_t hole = lseek(fd_, at, SEEK_HOLE);
+    if (hole < 0 || static_cast<uint64_t>(hole) >= end) return {end, end};
+    const off_t data = lseek(fd_, hole, SEEK_DATA);
+    if (data < 0 && errno != ENXIO) return {end, end};
+    const uint64_t first = (static_cast<uint64_t>(hole) + kFrameSize - 1) & ~(kFrameSize - 1);
+    const uint64_t last = data < 0 ? end : static_cast<uint64_t>(data) & ~(kFrameSize - 1);
+    if (first >= end) return {end, end};
+    if (first < last) return {first, std::min(last, end)};
+    if (data < 0) return {end, end};
+    at = data;  // less than a frame, or filled meanwhile
+  }
 }
 
 Status Medium::WriteReserved(uint64_t offset, uint64_t n) const {

@@ -98,11 +98,6 @@ Status FillFile(int fd, const std::string& path, const CreateOptions& options,
   return is_device ? Status() : SyncDirectoryOf(path);
 }
 
-uint64_t StatusChecksum(const LiveStatus& status) {
-  constexpr size_t kFrom = offsetof(LiveStatus, mount_nonce);
-  return Checksum64(reinterpret_cast<const std::byte*>(&status) + kFrom, sizeof status - kFrom, 0);
-}
-
 }  // namespace
 
 Status PageMap::Create(const std::string& path, const CreateOptions& options,
@@ -188,10 +183,8 @@ Status PageMap::Mount(const OpenOptions& options, const RecordCheck& record_chec
 
   const MemmapPlace place = options.memmap.value_or(
       superblock_.memmap_place == 1 ? MemmapPlace::kDram : MemmapPlace::kPool);
-  const uint64_t generation =
-      (Mix64(superblock_.mount_count ^ Mix64(superblock_.mount_nonce)) | 2) & ~1ull;
-  auto memmap =
-      Memmap::Make(*domain_, frames(), place, generation, IsSparse(fd_.get(), OffsetOf(frames())));
+  auto memmap = Memmap::Make(*domain_, frames(), place, MountGeneration(superblock_),
+                             IsSparse(fd_.get(), OffsetOf(frames())));
   if (!memmap.ok()) return memmap.TakeStatus();
   memmap_ = std::move(*memmap);
   allocator_ = std::make_unique<FrameAllocator>(*memmap_, counters());
@@ -308,7 +301,7 @@ Status PageMap::ReserveNumbers(uint64_t number) {
 void PageMap::ShowStatus(LiveStatus status) {
   if (read_only()) return;
   status.mount_nonce = superblock_.mount_nonce;
-  status.checksum = StatusChecksum(status);
+  status.checksum = LiveStatusChecksum(status);
   WriteWindow window(*domain_);
   window.Store(kLiveStatusOffset, &status, sizeof status);
 }
@@ -331,7 +324,7 @@ Result<PageMap::Glance> PageMap::Peek(const std::string& path) {
     }
     glance.superblock = choice->superblock;
     std::memcpy(&glance.status, head + kLiveStatusOffset, sizeof glance.status);
-    if (TUFF_CHECK("status.checksum", glance.status.checksum == StatusChecksum(glance.status)))
+    if (TUFF_CHECK("status.checksum", glance.status.checksum == LiveStatusChecksum(glance.status)))
       break;
     if (glance.status.mount_nonce != glance.superblock.mount_nonce || tries == 100) {
       glance.status = {};  // none of this mount, or none that holds still

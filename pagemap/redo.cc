@@ -147,7 +147,7 @@ void RedoLog::FlushStore(WriteWindow& window, uint64_t place, size_t bytes) {
   TUFF_FLUSH("batch.8", window, place, bytes);
 }
 
-std::vector<std::byte> RedoLog::ReadStores(WriteWindow& window, const std::byte* base,
+std::vector<std::byte> RedoLog::ReadStores(WriteWindow* window, const std::byte* base,
                                            const LaneEntry& entry, unsigned lane,
                                            uint64_t hash_seed, uint64_t frames) {
   std::vector<std::byte> stores;
@@ -172,12 +172,23 @@ std::vector<std::byte> RedoLog::ReadStores(WriteWindow& window, const std::byte*
                     chunk.checksum == ChunkChecksum(chunk, payload, entry.state, i, hash_seed))) {
       return {};
     }
-    TUFF_FLUSH("recover.14", window, at, sizeof chunk + chunk.bytes);
+    if (window != nullptr) TUFF_FLUSH("recover.14", *window, at, sizeof chunk + chunk.bytes);
     stores.insert(stores.end(), payload.begin(), payload.end());
     at = chunk.next;
   }
   if (!TUFF_CHECK("redo.whole", stores.size() == total)) stores.clear();
   return stores;
+}
+
+std::optional<std::vector<RedoStore>> RedoLog::ListStores(std::span<const std::byte> stores,
+                                                          uint64_t frames) {
+  std::vector<RedoStore> list;
+  const bool sane = ForEachStore(stores, [&](uint64_t place, auto bytes) {
+    list.push_back({place, bytes.size()});
+    return PlaceIsSane(place, bytes.size(), frames);
+  });
+  if (!sane) return std::nullopt;
+  return list;
 }
 
 bool RedoLog::Replay(WriteWindow& window, std::span<const std::byte> stores, uint64_t frames) {

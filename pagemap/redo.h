@@ -14,6 +14,7 @@
 // Thread-safety: one object per change and thread.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -42,10 +43,13 @@ class RedoLog {
   Status CommitAndApply(WriteWindow& window);
 
   /// Recovery's: the stores of a lane's redo entry, empty if it or a chunk is not whole. The bytes
-  /// are flushed through `window`, not fenced. REQUIRES: `at` is a lane's frame.
-  static std::vector<std::byte> ReadStores(WriteWindow& window, const std::byte* base,
+  /// are flushed through `window`, if there is one, and not fenced.
+  static std::vector<std::byte> ReadStores(WriteWindow* window, const std::byte* base,
                                            const LaneEntry& entry, unsigned lane,
                                            uint64_t hash_seed, uint64_t frames);
+  /// The heads of a list's stores. Nothing: one is malformed or out of bounds.
+  static std::optional<std::vector<RedoStore>> ListStores(std::span<const std::byte> stores,
+                                                          uint64_t frames);
   /// Makes the stores and flushes them. False, and nothing is done, if one is out of bounds.
   static bool Replay(WriteWindow& window, std::span<const std::byte> stores, uint64_t frames);
 

@@ -69,6 +69,15 @@ uint64_t SuperblockChecksum(const Superblock& superblock) {
                     sizeof superblock - kChecksumFrom, 0);
 }
 
+uint64_t LiveStatusChecksum(const LiveStatus& status) {
+  constexpr size_t kFrom = offsetof(LiveStatus, mount_nonce);
+  return Checksum64(reinterpret_cast<const std::byte*>(&status) + kFrom, sizeof status - kFrom, 0);
+}
+
+uint64_t MountGeneration(const Superblock& superblock) {
+  return (Mix64(superblock.mount_count ^ Mix64(superblock.mount_nonce)) | 2) & ~1ull;
+}
+
 Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::string& path) {
   if (std::memcmp(copy.magic, kSuperblockMagic, sizeof copy.magic) != 0) {
     return Status(Code::kCorruption, fmt::format("{}: no magic", path));

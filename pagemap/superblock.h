@@ -28,6 +28,9 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
 /// file that is too short), NotSupported. Where a pool is opened, ChooseSuperblock decides.
 Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::string& path);
 uint64_t SuperblockChecksum(const Superblock& superblock);
+uint64_t LiveStatusChecksum(const LiveStatus& status);
+/// What marks the descriptors of the mount for writing that wrote `superblock`: even, not 0.
+uint64_t MountGeneration(const Superblock& superblock);
 
 /// Makes `superblock` durable in both copies, one after the other, with the next sequence. Begins
 /// with copy `first`: the other one must be whole, and durable.

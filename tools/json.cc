@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "tools/escape.h"
 #include "tools/utf8.h"
 
 namespace tuff::tools {
@@ -45,6 +46,12 @@ void JsonObject::SetNull(std::string_view name) { impl_->json[std::string(name)]
 void JsonObject::SetArray(std::string_view name, const std::vector<JsonObject>& items) {
   Json array = Json::array();
   for (const JsonObject& item : items) array.push_back(item.impl_->json);
+  impl_->json[std::string(name)] = std::move(array);
+}
+
+void JsonObject::SetStrings(std::string_view name, const std::vector<std::string>& strings) {
+  Json array = Json::array();
+  for (const std::string& text : strings) array.push_back(IsUtf8(text) ? text : Escape(text));
   impl_->json[std::string(name)] = std::move(array);
 }
 

@@ -28,6 +28,8 @@ class JsonObject {
   void SetObject(std::string_view name, const JsonObject& object);
   void SetNull(std::string_view name);
   void SetArray(std::string_view name, const std::vector<JsonObject>& items);
+  /// An array of strings: those that are not UTF-8, escaped as in text (escape.h).
+  void SetStrings(std::string_view name, const std::vector<std::string>& strings);
 
   friend std::string JsonArrayLine(const std::vector<JsonObject>& items);
 

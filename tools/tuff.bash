@@ -76,10 +76,20 @@ _tuff_verb() {
       values='--mapsize=SIZE --granularity=WHAT=byte,cache-line,page --guard=KIND=auto,pkey,mprotect,none'
       arguments='POOL STORE'
       ;;
+    fsck)
+      options='--json -C --progress -n --check -p --preen -y --yes --undo --revert -h --help'
+      values='--undo=FILE --revert=FILE'
+      arguments='POOL'
+      ;;
+    scrub)
+      options='--json -C --progress -h --help'
+      values=''
+      arguments='POOL'
+      ;;
     inspect)
-      options='--format --json -h --help'
+      options='--hex --format --json --escaped -h --help'
       values='--format=FORMAT=text,svg,html,json'
-      arguments='WHAT=map POOL'
+      arguments='WHAT=map,superblock,lanes,section,frame,node,tree,key,buddyinfo,descriptors,snapshots POOL ARGUMENT ARGUMENT'
       ;;
   esac
 }
@@ -163,4 +173,4 @@ _tuff() {
 }
 
 complete -F _tuff tuff
-_tuff_verbs='create info stats stores rename drop put get delete batch scan count load dump inspect help --help --version'
+_tuff_verbs='create info stats stores rename drop put get delete batch scan count load dump fsck scrub inspect help --help --version'

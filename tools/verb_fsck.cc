@@ -139,6 +139,13 @@ void FsckVerb::Declare(Command* command) {
         "referred to exactly once, and the superblocks, lanes and counters. Without an option, or "
         "with -n, it writes nothing. A repair is worked out and checked in memory before the file "
         "changes.");
+    command->AddManSection(
+        "EXIT CODES OF FSCK",
+        {"0: sound. 1: problems were repaired. 4: problems are left. 8: it could not do its work. "
+         "16: wrong usage. 32: it was interrupted, and has changed nothing. They are added, as "
+         "those "
+         "of fsck(8).",
+         "Problems have permanent codes and names; docs/fsck.md lists them."});
     command->About(
         "Exit code, a sum: 0 sound, 1 problems were repaired, 4 problems are left, 8 it could not "
         "do its work, 16 wrong usage, 32 it was interrupted (and has changed nothing).");

@@ -21,7 +21,7 @@ constexpr VerbEntry kVerbs[] = {
     {"dump", "write a store in the portable format of db_dump and mdb_dump", MakeDumpVerb},
     {"fsck", "check a pool, repair it", MakeFsckVerb},
     {"scrub", "check a pool, and clear the mark of a crash", MakeScrubVerb},
-    {"inspect", "look at a pool from outside, damaged or not", MakeInspectVerb},
+    {"inspect", "show what lies in a pool, damaged or not", MakeInspectVerb},
 };
 
 }  // namespace

@@ -117,17 +117,17 @@ void Fsck::CheckLanes() {
       repair = Tell(ProblemCode::kLaneNotEmpty, kLanesPfn + lane,
                     fmt::format("I5: lane {} of a cleanly closed pool is not empty", lane));
     } else {
-      for (const LaneRun& run :
-           Lanes::RunsOf(image_.domain(), lane, image_.hash_seed(), image_.frames())) {
-        for (Pfn i = 0; i < 1ull << UnpackOwner(run.owner).order; i++) {
-          named_by_lanes_.insert(run.pfn + i);
+      const LaneReading reading =
+          Lanes::Read(image_.base(), lane, image_.hash_seed(), image_.frames(), RecordIsThere);
+      for (const auto* runs : {&reading.new_runs, &reading.old_runs}) {
+        for (const LaneRun& run : *runs) {
+          for (Pfn i = 0; i < 1ull << UnpackOwner(run.owner).order; i++) {
+            named_by_lanes_.insert(run.pfn + i);
+          }
         }
       }
-      const Status s = Lanes::RecoverOne(
-          image_.domain(), lane, image_.hash_seed(), image_.frames(),
-          [](std::span<const std::byte> record, uint64_t seed, uint64_t sequence_and_type) {
-            return RecordIsThere(record.data(), record.size(), seed, sequence_and_type);
-          });
+      const Status s = Lanes::RecoverOne(image_.domain(), lane, image_.hash_seed(), image_.frames(),
+                                         RecordIsThere);
       if (s.ok()) continue;
       repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, std::string(s.message()));
     }

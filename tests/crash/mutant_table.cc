@@ -37,7 +37,7 @@ const std::map<std::string, std::string> kUnseen = {
     {"leaf.fences", "a miss looks whether the leaf is of the key's range"},
     {"inner.fences", "as leaf.fences: what it leads to is of another range"},
     {"base.record", "base.whole sees the same at the end of what has read all records"},
-    {"patch.1", "a repair's pages; Interrupted.ByAPowerFailure mixes them in any way, and repairs again"},
+    {"patch.1", "Interrupted.ByAPowerFailure mixes a repair's pages in any way, and repairs again"},
     {"patch.3", "as patch.1"},
     {"gate.seen",
      "the mark stands before the gate is looked at: this orders the two on a processor "

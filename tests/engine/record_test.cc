@@ -74,24 +74,22 @@ TEST(RecordTest, EveryFlippedBitIsNoticed) {
   for (size_t bit = 0; bit < used * 8; bit++) {
     const auto mask = static_cast<std::byte>(1u << bit % 8);
     bytes[bit / 8] ^= mask;
-    EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size(), kSeed, kSequence)) << "bit " << bit;
+    EXPECT_FALSE(RecordIsThere(bytes, kSeed, kSequence)) << "bit " << bit;
     RecordView view;
     EXPECT_FALSE(ParseRecord(bytes.data(), 0, bytes.size(), &view) && VerifyRecord(view, kSeed))
         << "bit " << bit;
     bytes[bit / 8] ^= mask;
   }
-  EXPECT_TRUE(RecordIsThere(bytes.data(), bytes.size(), kSeed, kSequence));
+  EXPECT_TRUE(RecordIsThere(bytes, kSeed, kSequence));
 }
 
 TEST(RecordTest, RecordIsThereWantsItsSequenceAndLength) {
   auto bytes = Encoded("key", "value");
-  EXPECT_FALSE(
-      RecordIsThere(bytes.data(), bytes.size(), kSeed, PackSequence(43, RecordType::kPut)));
-  EXPECT_FALSE(
-      RecordIsThere(bytes.data(), bytes.size(), kSeed, PackSequence(42, RecordType::kDelete)));
-  EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size() - 8, kSeed, kSequence));
+  EXPECT_FALSE(RecordIsThere(bytes, kSeed, PackSequence(43, RecordType::kPut)));
+  EXPECT_FALSE(RecordIsThere(bytes, kSeed, PackSequence(42, RecordType::kDelete)));
+  EXPECT_FALSE(RecordIsThere(std::span(bytes).first(bytes.size() - 8), kSeed, kSequence));
   bytes.resize(bytes.size() + 8);
-  EXPECT_FALSE(RecordIsThere(bytes.data(), bytes.size(), kSeed, kSequence));
+  EXPECT_FALSE(RecordIsThere(bytes, kSeed, kSequence));
 }
 
 TEST(RecordTest, ParseRefusesWhatCannotBeARecord) {
