@@ -33,7 +33,9 @@ struct Problem {
 
 struct FsckOptions {
   FsckMode mode = FsckMode::kCheck;
-  /// Called now and then with the number of nodes seen. Returns false to stop.
+  unsigned threads = 0;  // 0: one for each processor
+  /// Called now and then, by one thread at a time, with the number of nodes seen. Returns false to
+  /// stop.
   std::function<bool(uint64_t nodes)> progress;
 };
 

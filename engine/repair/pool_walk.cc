@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstring>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "engine/catalogue.h"
 #include "engine/graveyard.h"
@@ -13,19 +16,30 @@ namespace {
 
 constexpr uint64_t kNodesPerProgress = 256;
 
+// Subtrees for each thread, so that all have something to do to the end.
+constexpr size_t kSubtreesPerThread = 64;
+
+// What the threads of a walk share.
+struct Shared {
+  Shared(const PoolImage& of, const FsckOptions& wanted, bool torn)
+      : image(of), options(wanted), may_be_torn(torn) {
+    reached.Resize(of.frames());
+    heads.Resize(of.frames());
+  }
+  const PoolImage& image;
+  const FsckOptions& options;
+  const bool may_be_torn;
+  FrameSet reached;
+  FrameSet heads;
+  std::atomic<uint64_t> nodes{0};
+  std::atomic<bool> cancelled{false};
+  std::mutex mutex;  // calls of options.progress
+};
+
 class PoolWalker {
  public:
-  PoolWalker(const PoolImage& image, const Superblock& superblock, const FsckOptions& options,
-             FsckReport* report, const ProblemSink& sink)
-      : image_(image),
-        options_(options),
-        report_(report),
-        sink_(sink),
-        may_be_torn_((superblock.state & kStateClean) == 0 ||
-                     (superblock.state & kStateCrashedSinceScrub) != 0) {
-    result_.reached.resize(image.frames());
-    result_.heads.resize(image.frames());
-  }
+  PoolWalker(Shared* shared, FsckReport* report, const ProblemSink& sink)
+      : shared_(*shared), image_(shared->image), report_(report), sink_(sink) {}
 
   PoolWalkResult Walk() {
     WalkedObject catalogue;
@@ -34,15 +48,25 @@ class PoolWalker {
     catalogue.anchor = kCatalogueAnchorPfn;
     WalkObject(catalogue);
     // What is found on the way is walked in turn: the graveyard and what it holds, then the stores.
-    while (!found_.empty() && !result_.cancelled) {
+    while (!found_.empty() && !shared_.cancelled) {
       const WalkedObject next = std::move(found_.back());
       found_.pop_back();
       WalkObject(next);
     }
+    result_.cancelled = shared_.cancelled;
+    result_.reached = std::move(shared_.reached);
+    result_.heads = std::move(shared_.heads);
     return std::move(result_);
   }
 
  private:
+  // What a thread finds in one subtree.
+  struct Part {
+    PoolWalkResult result;
+    FsckReport report;
+    std::vector<Problem> problems;
+  };
+
   void Tell(ProblemCode code, Pfn pfn, uint32_t object_id, std::string text) {
     Problem problem{};
     problem.code = code;
@@ -67,7 +91,8 @@ class PoolWalker {
       result_.broken_anchors.push_back(object);
       result_.tree_is_damaged[object.tree_id] = true;
       if (image_.Holds(object.anchor, 0)) {
-        result_.reached[object.anchor] = result_.heads[object.anchor] = true;
+        shared_.reached.Add(object.anchor);
+        shared_.heads.Add(object.anchor);
       }
       return;
     }
@@ -76,24 +101,87 @@ class PoolWalker {
       if (!Reach(object.anchor, 0, owner, object.id)) return;
     }
     if (object.kind == ObjectKind::kStore && !object.buried) report_->stores++;
-    NodeSite root;
-    root.place = OffsetOf(object.anchor) + offsetof(Anchor, root);
-    root.object_id = object.tree_id;
-    root.buried = object.buried;
     object_ = &object;
-    if (Load64(image_.base() + root.place) != 0) Visit(root);
+    std::vector<NodeSite> root(1);
+    root[0].place = OffsetOf(object.anchor) + offsetof(Anchor, root);
+    root[0].object_id = object.tree_id;
+    root[0].buried = object.buried;
+    if (Load64(image_.base() + root[0].place) == 0) return;
+    const bool names_others =
+        object.kind == ObjectKind::kCatalogue || object.kind == ObjectKind::kGraveyard;
+    if (names_others) {
+      Visit(root[0]);
+    } else {
+      VisitTogether(std::move(root));
+    }
+  }
+
+  // The top of the tree by this thread, the subtrees below it by all.
+  void VisitTogether(std::vector<NodeSite> subtrees) {
+    const unsigned wanted = shared_.options.threads;
+    const unsigned threads =
+        wanted != 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
+    for (bool deeper = threads > 1; deeper && subtrees.size() < threads * kSubtreesPerThread;) {
+      std::vector<NodeSite> below;
+      deeper = false;
+      for (const NodeSite& site : subtrees) {
+        if (site.level == 0) {
+          below.push_back(site);
+        } else {
+          VisitNode(site, &below);
+          deeper = true;
+        }
+      }
+      subtrees = std::move(below);
+    }
+    std::vector<Part> parts(subtrees.size());
+    std::atomic<size_t> next{0};
+    const auto work = [&] {
+      for (size_t i; (i = next.fetch_add(1)) < subtrees.size();) {
+        const ProblemSink keep = [&](Problem problem) {
+          if (parts[i].problems.size() <= kProblemsMax) {
+            parts[i].problems.push_back(std::move(problem));
+          }
+        };
+        PoolWalker walker(&shared_, &parts[i].report, keep);
+        walker.object_ = object_;
+        walker.Visit(subtrees[i]);
+        parts[i].result = std::move(walker.result_);
+      }
+    };
+    std::vector<std::thread> helpers;
+    for (unsigned i = 1; i < threads && i < subtrees.size(); i++) helpers.emplace_back(work);
+    work();
+    for (std::thread& helper : helpers) helper.join();
+    for (Part& part : parts) Take(&part);
+  }
+
+  void Take(Part* part) {
+    for (Problem& problem : part->problems) sink_(std::move(problem));
+    report_->nodes += part->report.nodes;
+    report_->records += part->report.records;
+    report_->frames_in_use += part->report.frames_in_use;
+    PoolWalkResult& from = part->result;
+    const auto append = [](auto* to, auto& some) {
+      to->insert(to->end(), std::make_move_iterator(some.begin()),
+                 std::make_move_iterator(some.end()));
+    };
+    append(&result_.broken, from.broken);
+    append(&result_.owners, from.owners);
+    append(&result_.torn, from.torn);
+    for (const auto& [id, damaged] : from.tree_is_damaged) result_.tree_is_damaged[id] |= damaged;
+    result_.number_max = std::max(result_.number_max, from.number_max);
   }
 
   // False: a frame of the run is referred to already.
   bool Reach(Pfn pfn, unsigned order, uint64_t owner, uint32_t object_id) {
     for (Pfn at = pfn; at < pfn + (1ull << order); at++) {
-      if (!result_.reached[at]) continue;
+      if (!shared_.reached.Add(at)) continue;
       Tell(ProblemCode::kReferredTwice, at, object_id,
            fmt::format("I4: pfn {}: referred to twice", at));
       return false;
     }
-    for (Pfn at = pfn; at < pfn + (1ull << order); at++) result_.reached[at] = true;
-    result_.heads[pfn] = true;
+    shared_.heads.Add(pfn);
     report_->frames_in_use += 1ull << order;
     const uint64_t found = image_.OwnerWordAt(pfn);
     if (found != owner) {
@@ -111,19 +199,26 @@ class PoolWalker {
   }
 
   bool KeepOn() {
-    if (report_->nodes++ % kNodesPerProgress == 0 && options_.progress &&
-        !options_.progress(report_->nodes)) {
-      result_.cancelled = true;
+    report_->nodes++;
+    const uint64_t nodes = shared_.nodes.fetch_add(1, std::memory_order_relaxed);
+    if (nodes % kNodesPerProgress == 0 && shared_.options.progress) {
+      std::lock_guard lock(shared_.mutex);
+      if (!shared_.options.progress(nodes + 1)) shared_.cancelled = true;
     }
-    return !result_.cancelled;
+    return !shared_.cancelled;
   }
 
   void Visit(const NodeSite& site) {
+    std::vector<NodeSite> children;
+    VisitNode(site, &children);
+    for (const NodeSite& child : children) Visit(child);
+  }
+
+  void VisitNode(const NodeSite& site, std::vector<NodeSite>* children) {
     if (!KeepOn()) return;
     NodeView node;
     if (auto problem = ExamineWord(image_, site, Load64(image_.base() + site.place), &node)) {
-      Problem found = std::move(*problem);
-      sink_(std::move(found));
+      sink_(std::move(*problem));
       return Break(site);
     }
     const uint64_t owner =
@@ -149,12 +244,12 @@ class PoolWalker {
       child.high = site.high;
       if (i + 1 < node.count()) node.AppendSeparator(i, &child.high.emplace());
       if (child.high) low = *child.high;
-      Visit(child);
+      children->push_back(std::move(child));
     }
   }
 
   void VisitLeaf(const NodeSite& site, const NodeView& node) {
-    LeafContents leaf = ReadLeaf(node, image_.hash_seed(), may_be_torn_);
+    LeafContents leaf = ReadLeaf(node, image_.hash_seed(), shared_.may_be_torn);
     for (const RecordView& record : leaf.records) {
       result_.number_max = std::max(result_.number_max, SequenceOf(record.sequence_and_type));
     }
@@ -210,11 +305,10 @@ class PoolWalker {
     return true;
   }
 
+  Shared& shared_;
   const PoolImage& image_;
-  const FsckOptions& options_;
   FsckReport* const report_;
   const ProblemSink& sink_;
-  const bool may_be_torn_;
   PoolWalkResult result_;
   const WalkedObject* object_ = nullptr;
   std::vector<WalkedObject> found_;
@@ -225,7 +319,10 @@ class PoolWalker {
 
 PoolWalkResult WalkPool(const PoolImage& image, const Superblock& superblock,
                         const FsckOptions& options, FsckReport* report, const ProblemSink& sink) {
-  return PoolWalker(image, superblock, options, report, sink).Walk();
+  const bool may_be_torn =
+      (superblock.state & kStateClean) == 0 || (superblock.state & kStateCrashedSinceScrub) != 0;
+  Shared shared(image, options, may_be_torn);
+  return PoolWalker(&shared, report, sink).Walk();
 }
 
 }  // namespace tuff

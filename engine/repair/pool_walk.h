@@ -1,10 +1,13 @@
-// PoolWalk: one walk over all that an image's catalogue leads to. Finds problems; stores nothing.
+// PoolWalk: one walk over all that an image's catalogue leads to, on all processors. Finds
+// problems; stores nothing.
 //
 // Ownership: borrows the image. Thread-safety: none.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,9 +38,28 @@ struct WalkedObject {
   bool buried = false;
 };
 
+/// A bit for each frame. Thread-safety: all functions but Resize from any thread.
+class FrameSet {
+ public:
+  void Resize(uint64_t frames) {
+    words_ = std::make_unique<std::atomic<uint64_t>[]>(frames / 64 + 1);
+  }
+  bool operator[](Pfn pfn) const {
+    return (words_[pfn / 64].load(std::memory_order_relaxed) >> (pfn % 64) & 1) != 0;
+  }
+  /// Returns whether it was in there.
+  bool Add(Pfn pfn) {
+    const uint64_t bit = 1ull << (pfn % 64);
+    return (words_[pfn / 64].fetch_or(bit, std::memory_order_relaxed) & bit) != 0;
+  }
+
+ private:
+  std::unique_ptr<std::atomic<uint64_t>[]> words_;
+};
+
 struct PoolWalkResult {
-  std::vector<bool> reached;                        // frames
-  std::vector<bool> heads;                          // of runs that are reached
+  FrameSet reached;                                 // frames
+  FrameSet heads;                                   // of runs that are reached
   std::vector<NodeSite> broken;                     // words and nodes that are to be mended
   std::vector<WalkedObject> broken_anchors;         // the same
   std::vector<std::pair<Pfn, uint64_t>> owners;     // owner words that are to be other ones
@@ -51,7 +73,8 @@ struct PoolWalkResult {
   bool cancelled = false;
 };
 
-/// Tells what is found: all that is known of a problem but whether it is repaired.
+/// Tells what is found, on the calling thread: all that is known of a problem but whether it is
+/// repaired.
 using ProblemSink = std::function<void(Problem problem)>;
 
 PoolWalkResult WalkPool(const PoolImage& image, const Superblock& superblock,
