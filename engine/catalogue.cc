@@ -10,13 +10,14 @@
 #include "engine/no_throw.h"
 
 namespace tuff {
-namespace {
 
 uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
   constexpr size_t kFrom = offsetof(Anchor, object_id);
   return Checksum64(reinterpret_cast<const std::byte*>(&anchor) + kFrom,
                     offsetof(Anchor, root) - kFrom, hash_seed ^ Mix64(pfn));
 }
+
+namespace {
 
 Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
   Anchor anchor{};

@@ -62,6 +62,9 @@ class Catalogue {
   std::map<std::string, ObjectInfo, std::less<>> by_name_;  // guarded by mutex_
 };
 
+/// The checksum that an anchor at `pfn` should have.
+uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn);
+
 /// A catalogue record's key.
 std::string CatalogueKey(uint32_t id);
 /// A catalogue record's entry and name; false if it cannot be one.

@@ -131,12 +131,6 @@ class Leaf {
   Status SortLog(size_t tail_count, std::vector<RecordView>* records,
                  std::vector<SortedLog>* sorted) const;
   Status DamagedLog(size_t i) const;
-  struct Logged {
-    RecordView record;
-    bool in_group;
-  };
-  size_t WalkLog(std::vector<Logged>* records) const;
-  bool ValidRecordBehind(size_t offset) const;
   void AssertState() const;
 
   PageMap& map_;

@@ -51,5 +51,6 @@ std::unique_ptr<Verb> MakeBatchVerb();
 std::unique_ptr<Verb> MakeCountVerb();
 std::unique_ptr<Verb> MakeDropVerb();
 std::unique_ptr<Verb> MakeStatsVerb();
+std::unique_ptr<Verb> MakeSalvageVerb();
 
 }  // namespace tuff::tools

@@ -19,6 +19,7 @@ constexpr VerbEntry kVerbs[] = {
     {"count", "say how many keys there are", MakeCountVerb},
     {"load", "put the records of a dump, or of lines of text, into a store", MakeLoadVerb},
     {"dump", "write a store in the portable format of db_dump and mdb_dump", MakeDumpVerb},
+    {"salvage", "make a new pool from what is found in a damaged one", MakeSalvageVerb},
 };
 
 }  // namespace
