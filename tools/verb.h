@@ -52,5 +52,7 @@ std::unique_ptr<Verb> MakeCountVerb();
 std::unique_ptr<Verb> MakeDropVerb();
 std::unique_ptr<Verb> MakeStatsVerb();
 std::unique_ptr<Verb> MakeSalvageVerb();
+std::unique_ptr<Verb> MakeDumpMetadataVerb();
+std::unique_ptr<Verb> MakeRestoreMetadataVerb();
 
 }  // namespace tuff::tools

@@ -20,6 +20,9 @@ constexpr VerbEntry kVerbs[] = {
     {"load", "put the records of a dump, or of lines of text, into a store", MakeLoadVerb},
     {"dump", "write a store in the portable format of db_dump and mdb_dump", MakeDumpVerb},
     {"salvage", "make a new pool from what is found in a damaged one", MakeSalvageVerb},
+    {"dump-metadata", "write a pool without its values, to be looked at elsewhere",
+     MakeDumpMetadataVerb},
+    {"restore-metadata", "make a pool of what dump-metadata has written", MakeRestoreMetadataVerb},
 };
 
 }  // namespace

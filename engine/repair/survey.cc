@@ -102,6 +102,15 @@ FoundNode* Survey::Find(Pfn pfn) {
   return other == others_.end() ? nullptr : &other->second;
 }
 
+const FoundNode* Survey::NodeOver(Pfn pfn) const {
+  const auto at =
+      std::upper_bound(nodes_.begin(), nodes_.end(), pfn,
+                       [](Pfn wanted, const FoundNode& node) { return wanted < node.pfn; });
+  if (at == nodes_.begin()) return nullptr;
+  const FoundNode& node = *std::prev(at);
+  return pfn < node.pfn + (1ull << node.order) ? &node : nullptr;
+}
+
 // A node that something leads to, though its owner word is 0 or says something else.
 FoundNode* Survey::FindUnowned(Pfn pfn, uint32_t object_id) {
   const auto found = ByHeader(pfn);

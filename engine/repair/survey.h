@@ -64,6 +64,14 @@ class Survey {
   /// What may be leaves and counts: of an object, and by object.
   std::vector<const FoundNode*> LeavesOf(uint32_t object_id) const;
   std::map<uint32_t, std::vector<const FoundNode*>> LeavesByObject() const;
+  /// The node whose run holds a frame; null if there is none.
+  const FoundNode* NodeOver(Pfn pfn) const;
+  /// Calls use(node) for each.
+  template <typename Use>
+  void ForEachNode(const Use& use) const {
+    for (const FoundNode& node : nodes_) use(node);
+    for (const auto& [pfn, node] : others_) use(node);
+  }
   NodeView View(const FoundNode& node) const { return image_.NodeAt(node.pfn, node.order); }
 
  private:

@@ -117,7 +117,9 @@ class Sweep {
       silent = silent || IsInLog(damage.kind) || IsInLane(damage.kind);
       all = all && !IsInLane(damage.kind);
       for (const uint64_t word : layout_.deciders) {
-        all = all && !(damage.place < word + 8 && word < damage.place + damage.bytes.size());
+        const bool hit = damage.place < word + 8 && word < damage.place + damage.bytes.size();
+        all = all && !hit;
+        silent = silent || hit;  // the change is undone, or seems to have happened
       }
     }
     std::map<std::string, std::string> saved;
