@@ -11,6 +11,12 @@
 
 namespace tuff {
 
+uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
+  constexpr size_t kFrom = offsetof(Anchor, object_id);
+  return Checksum64(reinterpret_cast<const std::byte*>(&anchor) + kFrom,
+                    offsetof(Anchor, root) - kFrom, hash_seed ^ Mix64(pfn));
+}
+
 Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
   Anchor anchor{};
   anchor.object_id = id;
@@ -20,12 +26,6 @@ Anchor MakeAnchor(uint32_t id, ObjectKind kind, uint64_t hash_seed, Pfn pfn) {
   anchor.attributes_changed_ns = anchor.created_ns;
   anchor.checksum = AnchorChecksum(anchor, hash_seed, pfn);
   return anchor;
-}
-
-uint64_t AnchorChecksum(const Anchor& anchor, uint64_t hash_seed, Pfn pfn) {
-  constexpr size_t kFrom = offsetof(Anchor, object_id);
-  return Checksum64(reinterpret_cast<const std::byte*>(&anchor) + kFrom,
-                    offsetof(Anchor, root) - kFrom, hash_seed ^ Mix64(pfn));
 }
 
 std::string CatalogueKey(uint32_t id) {

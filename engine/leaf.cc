@@ -4,14 +4,11 @@
 
 #include <algorithm>
 
+#include "engine/log_walk.h"
 #include "engine/node_writer.h"
 
 namespace tuff {
 namespace {
-
-bool IsZero(const std::byte* from, const std::byte* to) {
-  return std::all_of(from, to, [](std::byte b) { return b == std::byte{0}; });
-}
 
 uint8_t KeyUnits(size_t key_bytes) { return static_cast<uint8_t>(Pad8(key_bytes) / 8); }
 static_assert(kKeySizeMax / 8 <= 255);
@@ -227,58 +224,6 @@ void Leaf::ResetTail(Descriptor& head, size_t base_end, size_t key_bytes) {
   if (TUFF_ZERO("tail.reset")) head.tail_count.store(0, std::memory_order_release);
 }
 
-bool Leaf::ValidRecordBehind(const NodeView& node, uint64_t hash_seed, size_t offset) {
-  const auto seed_at = [&](size_t at) { return RecordSeed(hash_seed, node.number(), at); };
-  size_t bytes = 0;
-  if (FindGroup(node.data(), offset, node.bytes(), seed_at(offset), &bytes)) return true;
-  for (size_t at = offset + 8; at + sizeof(RecordHeader) <= node.bytes(); at += 8) {
-    RecordView record;
-    if (ReadRecord(node.data(), at, node.bytes(), seed_at(at), &record)) return true;
-    if (FindGroup(node.data(), at, node.bytes(), seed_at(at), &bytes)) return true;
-  }
-  return false;
-}
-
-bool Leaf::LogEndIsClean(const NodeView& node, size_t at) {
-  return IsZero(node.data() + at, node.data() + node.bytes());
-}
-
-size_t Leaf::WalkLog(const NodeView& node, uint64_t hash_seed, std::vector<Logged>* records) {
-  const auto seed_at = [&](size_t at) { return RecordSeed(hash_seed, node.number(), at); };
-  size_t at = node.base_end();
-  size_t group_start = 0;
-  size_t group_end = 0;
-  uint64_t last = node.header().sequence_max;
-  const size_t slots = TailSlots(node.order());
-  while (at < node.bytes()) {
-    RecordView record;
-    size_t bytes = 0;
-    if (at >= group_end && FindGroup(node.data(), at, node.bytes(), seed_at(at), &bytes)) {
-      group_start = at;
-      at += kGroupBytes;
-      group_end = at + bytes;
-      continue;
-    }
-    const bool in_group = at < group_end;
-    if (!ParseRecord(node.data(), at, node.bytes(), &record) ||
-        !TUFF_CHECK("log.checksum",
-                    VerifyRecord(record, seed_at(at + (in_group ? kInGroup : 0))))) {
-      break;
-    }
-    const uint64_t sequence = SequenceOf(record.sequence_and_type);
-    // A batch's records have one number.
-    const bool in_order = sequence >= last && sequence > node.header().sequence_max;
-    if (!TUFF_CHECK("log.sequence", in_order)) break;
-    if (!TUFF_CHECK("log.slots", records->size() < slots)) break;
-    if (!TUFF_CHECK("log.range", node.Covers(record.key))) break;
-    records->push_back({record, in_group});
-    last = sequence;
-    at += record.bytes;
-  }
-  // A whole group has no bad records: it is damage.
-  return at < group_end ? group_start : at;
-}
-
 Status Leaf::BuildTail() {
   if (tail_built()) return Status();
   size_t longest_key = 0;
@@ -287,9 +232,9 @@ Status Leaf::BuildTail() {
     longest_key = std::max(longest_key, base.key.size());
   }
   ResetTail(head_, node_.base_end(), longest_key);
-  std::vector<Logged> records;
-  const size_t at = WalkLog(node_, map_.hash_seed(), &records);
-  const bool torn = !LogEndIsClean(node_, at);
+  std::vector<LogRecord> records;
+  const size_t at = WalkLog(node_, map_.hash_seed(), TailSlots(node_.order()), &records);
+  const bool torn = !IsZeroFrom(node_, at);
   // A crash tears the last record only, and only in a pool that has crashed.
   if (torn && (!TUFF_CHECK("log.crashed", map_.crashed_since_scrub()) ||
                !TUFF_CHECK("log.behind", !ValidRecordBehind(node_, map_.hash_seed(), at)))) {

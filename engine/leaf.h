@@ -115,18 +115,6 @@ class Leaf {
   /// `key_bytes`. Under the latch.
   static void ResetTail(Descriptor& head, size_t base_end, size_t key_bytes);
 
-  // What lies in a leaf's log, from its bytes alone. REQUIRES: the node has been verified.
-  struct Logged {
-    RecordView record;
-    bool in_group;
-  };
-  /// Appends the log's whole records; returns where they end. What is behind that is torn,
-  /// damaged, or zeros: LogEndIsClean.
-  static size_t WalkLog(const NodeView& node, uint64_t hash_seed, std::vector<Logged>* records);
-  static bool LogEndIsClean(const NodeView& node, size_t at);
-  /// True if a whole record lies at byte `offset` or somewhere behind: then no crash has torn it.
-  static bool ValidRecordBehind(const NodeView& node, uint64_t hash_seed, size_t offset);
-
  private:
   Descriptor& TailDescriptor(size_t i) const {
     return map_.memmap().At(node_.pfn() + i / Descriptor::kTailSlots);

@@ -55,5 +55,8 @@ std::unique_ptr<Verb> MakeDropVerb();
 std::unique_ptr<Verb> MakeStatsVerb();
 std::unique_ptr<Verb> MakeFsckVerb();
 std::unique_ptr<Verb> MakeScrubVerb();
+std::unique_ptr<Verb> MakeSalvageVerb();
+std::unique_ptr<Verb> MakeDumpMetadataVerb();
+std::unique_ptr<Verb> MakeRestoreMetadataVerb();
 
 }  // namespace tuff::tools

@@ -22,6 +22,10 @@ constexpr VerbEntry kVerbs[] = {
     {"fsck", "check a pool, repair it", MakeFsckVerb},
     {"scrub", "check a pool, and clear the mark of a crash", MakeScrubVerb},
     {"inspect", "show what lies in a pool, damaged or not", MakeInspectVerb},
+    {"salvage", "make a new pool from what is found in a damaged one", MakeSalvageVerb},
+    {"dump-metadata", "write a pool without its values, to be looked at elsewhere",
+     MakeDumpMetadataVerb},
+    {"restore-metadata", "make a pool of what dump-metadata has written", MakeRestoreMetadataVerb},
 };
 
 }  // namespace

@@ -141,7 +141,7 @@ Result<Report> Tree(const PoolImage& image, const std::string& store) {
     shape.logged += log.entries.size();
     shape.groups += log.groups;
     shape.by_logged[LogClass(log.entries.size())]++;
-    for (const LeafLog::Entry& entry : log.entries) {
+    for (const LogRecord& entry : log.entries) {
       shape.deletes += entry.record.type() == RecordType::kDelete ? 1 : 0;
     }
     if (const std::string bad = LogDamage(image, node, log); !bad.empty()) {

@@ -102,56 +102,19 @@ void TreeWalk::Visit(uint64_t word, int level, Pfn parent, size_t index, unsigne
   }
 }
 
-// As Leaf::WalkLog does it.
 LeafLog ReadLog(const NodeView& leaf, uint64_t hash_seed) {
-  const auto seed = [&](size_t offset) { return RecordSeed(hash_seed, leaf.number(), offset); };
   LeafLog log;
+  log.end = WalkLog(leaf, hash_seed, SIZE_MAX, &log.entries);
+  // A group is there as a whole or not at all.
+  std::erase_if(log.entries,
+                [&](const LogRecord& entry) { return entry.record.offset >= log.end; });
   size_t at = leaf.base_end();
-  size_t group_start = 0;
-  size_t group_end = 0;
-  size_t before_group = 0;
-  uint64_t last = leaf.header().sequence_max;
-  while (at < leaf.bytes()) {
-    size_t bytes = 0;
-    if (at >= group_end && FindGroup(leaf.data(), at, leaf.bytes(), seed(at), &bytes)) {
-      group_start = at;
-      before_group = log.entries.size();
-      at += kGroupBytes;
-      group_end = at + bytes;
-      log.groups++;
-      continue;
-    }
-    const bool in_group = at < group_end;
-    RecordView record;
-    if (!ParseRecord(leaf.data(), at, leaf.bytes(), &record) ||
-        !VerifyRecord(record, seed(at + (in_group ? kInGroup : 0)))) {
-      break;
-    }
-    const uint64_t sequence = SequenceOf(record.sequence_and_type);
-    if (sequence < last || sequence <= leaf.header().sequence_max || !leaf.Covers(record.key)) {
-      break;
-    }
-    log.entries.push_back({record, in_group});
-    last = sequence;
-    at += record.bytes;
+  for (const LogRecord& entry : log.entries) {
+    log.groups += entry.record.offset == at + kGroupBytes ? 1 : 0;
+    at = entry.record.offset + entry.record.bytes;
   }
-  log.end = at;
-  if (at < group_end) {  // a group is there as a whole or not at all
-    log.end = group_start;
-    log.entries.resize(before_group);
-    log.groups--;
-  }
-  const std::byte* const end = leaf.data() + leaf.bytes();
-  log.zeros_behind = std::all_of(leaf.data() + std::min(log.end, leaf.bytes()), end,
-                                 [](std::byte b) { return b == std::byte{0}; });
-  if (log.zeros_behind) return log;
-  for (at = log.end; at + sizeof(RecordHeader) <= leaf.bytes() && !log.valid_behind; at += 8) {
-    RecordView record;
-    size_t bytes = 0;
-    log.valid_behind = (at != log.end && ParseRecord(leaf.data(), at, leaf.bytes(), &record) &&
-                        VerifyRecord(record, seed(at))) ||
-                       FindGroup(leaf.data(), at, leaf.bytes(), seed(at), &bytes);
-  }
+  log.zeros_behind = IsZeroFrom(leaf, log.end);
+  log.valid_behind = !log.zeros_behind && ValidRecordBehind(leaf, hash_seed, log.end);
   return log;
 }
 
@@ -175,7 +138,7 @@ std::map<std::string, std::string> LeafContents(const NodeView& leaf, uint64_t h
     }
     if (record.type() == RecordType::kPut) contents[std::string(record.key)] = record.value;
   }
-  for (const LeafLog::Entry& entry : ReadLog(leaf, hash_seed).entries) {
+  for (const LogRecord& entry : ReadLog(leaf, hash_seed).entries) {
     if (entry.record.type() == RecordType::kPut) {
       contents[std::string(entry.record.key)] = entry.record.value;
     } else {

@@ -15,6 +15,7 @@
 
 #include "engine/catalogue.h"
 #include "engine/image.h"
+#include "engine/log_walk.h"
 
 namespace tuff::inspect {
 
@@ -89,11 +90,7 @@ uint64_t RootWord(const PoolImage& image, const TreeRef& tree);
 
 /// The log of a leaf, as far as it is whole.
 struct LeafLog {
-  struct Entry {
-    RecordView record;
-    bool in_group = false;
-  };
-  std::vector<Entry> entries;
+  std::vector<LogRecord> entries;
   size_t groups = 0;
   size_t end = 0;  // bytes from the node's start
   bool zeros_behind = true;

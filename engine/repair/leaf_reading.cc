@@ -5,6 +5,7 @@
 
 #include "engine/catalogue.h"
 #include "engine/leaf.h"
+#include "engine/log_walk.h"
 #include "engine/repair/pool_walk.h"
 #include "pagemap/checksum.h"
 
@@ -49,11 +50,11 @@ LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn
         ProblemCode::kRecordDamaged,
         fmt::format("base record {} is damaged{}", i, parsed ? " (" + Whose(record) + ")" : "")));
   }
-  std::vector<Leaf::Logged> logged;
-  const size_t end = Leaf::WalkLog(node, hash_seed, &logged);
-  for (const Leaf::Logged& entry : logged) leaf.records.push_back(entry.record);
-  if (Leaf::LogEndIsClean(node, end)) return leaf;
-  if (may_be_torn && !Leaf::ValidRecordBehind(node, hash_seed, end)) {
+  std::vector<LogRecord> logged;
+  const size_t end = WalkLog(node, hash_seed, TailSlots(node.order()), &logged);
+  for (const LogRecord& entry : logged) leaf.records.push_back(entry.record);
+  if (IsZeroFrom(node, end)) return leaf;
+  if (may_be_torn && !ValidRecordBehind(node, hash_seed, end)) {
     leaf.torn_at = end;
   } else {
     leaf.problems.push_back(

@@ -43,7 +43,7 @@ quiet() { checks=$((checks + 1)); [ ! -s err ] || fail "stderr is not empty"; }
 error() {
   checks=$((checks + 1))
   [ "$(wc -l <err)" -eq 1 ] || fail "stderr is not one line"
-  grep -qE '^tuff( [a-z]+)?: ' err || fail "stderr does not begin with tuff VERB:"
+  grep -qE '^tuff( [a-z-]+)?: ' err || fail "stderr does not begin with tuff VERB:"
   grep -qE -- "$1" err || fail "stderr lacks: $1"
 }
 ok() { run "$@"; code 0; quiet; }
