@@ -51,6 +51,9 @@ TUFF_FAULT_ALL=1 build/release/tests/fault/fault_test --gtest_brief=1
 
 printf '\n== every byte damaged\n'
 TUFF_DAMAGE_THOROUGH=1 build/release/tests/damage/damage_sweep_test --gtest_brief=1
+for program in fsck_sweep_test repair_test inspect_damage_test; do
+  TUFF_DAMAGE_STRIDE=1 "build/release/tests/damage/$program" --gtest_brief=1
+done
 
 printf '\n== fuzzing\n'
 tests/fuzz/run 3600 || [ $? = 77 ]

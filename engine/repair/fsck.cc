@@ -108,7 +108,7 @@ void Fsck::CheckSuperblocks() {
 
 void Fsck::CheckLanes() {
   const bool clean = (superblock_.state & kStateClean) != 0;
-  report_.recovered = !clean;
+  report_.recovered = !clean && !image_.guessed();
   for (unsigned lane = 0; lane < kLanes; lane++) {
     const uint64_t place = OffsetOf(kLanesPfn + lane);
     if (Load64(image_.base() + place) == 0) continue;
