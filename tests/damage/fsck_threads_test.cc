@@ -1,5 +1,10 @@
 // The check by several threads finds what one finds, in the same order.
 #include "engine/repair/fsck.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+
 #include "tests/engine/engine_test_util.h"
 #include "tests/engine/pool_bytes.h"
 
