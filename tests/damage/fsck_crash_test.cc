@@ -114,7 +114,7 @@ TEST_F(Interrupted, ByAPowerFailure) {
   Damage(&patient);
   const std::string& path = patient.path();
   Random random(5);
-  for (int turn = 0; turn < (kSanitized ? 10 : 60); turn++) {
+  for (int turn = 0; turn < (kSanitized ? 4 : 60); turn++) {
     const size_t now = random.Below(recorder_.turns());
     std::string mixed = before_;
     for (const auto& [offset, turn_of_store, bytes] : recorder_.stores()) {
