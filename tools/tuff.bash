@@ -89,7 +89,22 @@ _tuff_verb() {
     inspect)
       options='--hex --format --json --escaped -h --help'
       values='--format=FORMAT=text,svg,html,json'
-      arguments='WHAT=map,superblock,lanes,section,frame,node,tree,key,buddyinfo,descriptors,snapshots POOL ARGUMENT ARGUMENT'
+      arguments='WHAT=superblock,lanes,section,frame,node,tree,key,buddyinfo,descriptors,snapshots,map POOL ARGUMENT ARGUMENT'
+      ;;
+    salvage)
+      options='--size --sparse --list --json --granularity --guard -h --help'
+      values='--size=SIZE --list=FILE --granularity=WHAT=byte,cache-line,page --guard=KIND=auto,pkey,mprotect,none'
+      arguments='OLD NEW'
+      ;;
+    dump-metadata)
+      options='--hash-keys --raw-damaged -h --help'
+      values=''
+      arguments='POOL OUT'
+      ;;
+    restore-metadata)
+      options='-h --help'
+      values=''
+      arguments='IN POOL'
       ;;
   esac
 }
@@ -173,4 +188,4 @@ _tuff() {
 }
 
 complete -F _tuff tuff
-_tuff_verbs='create info stats stores rename drop put get delete batch scan count load dump fsck scrub inspect help --help --version'
+_tuff_verbs='create info stats stores rename drop put get delete batch scan count load dump fsck scrub inspect salvage dump-metadata restore-metadata help --help --version'

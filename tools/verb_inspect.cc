@@ -168,8 +168,9 @@ void InspectVerb::Declare(Command* command) {
       "STORE is a store's name; or /catalogue, /graveyard, or /ID: the tree of that object. "
       "Numbers are decimal, or hexadecimal behind 0x.");
   DeclareManSections(command);
-  std::vector<std::string> names{"map"};
+  std::vector<std::string> names;
   for (const What& what : kWhats) names.emplace_back(what.name);
+  names.emplace_back("map");
   command->Required("WHAT", &what_, names);
   command->Required("POOL", &path_);
   command->Optional("ARGUMENT", &first_);

@@ -30,7 +30,7 @@ for store in users usage orders 'with space' "$(printf 'with\ttab')" 'a*$(touch 
 done
 mkdir into
 completes 'stats stores' st
-completes 'scan' sc
+completes 'scan scrub' sc
 completes 'count create' help c
 completes '--size --sparse' create --s
 completes '--size --sparse' create pool --s
