@@ -35,6 +35,7 @@ class Fsck {
   void CheckSuperblocks();
   void CheckLanes();
   void CheckTrees();
+  void NoteNames(const PoolWalkResult& walk);
   void MendTrees(const PoolWalkResult& walk);
   void ForgetDropped(const PoolWalkResult& walk);
   bool AdoptOrphans(const PoolWalkResult& walk);
@@ -142,6 +143,7 @@ void Fsck::CheckTrees() {
     const PoolWalkResult walk = WalkPool(image_, superblock_, options_, &report_, sink);
     report_.cancelled = walk.cancelled;
     if (walk.cancelled) return;
+    NoteNames(walk);
     const auto damaged = walk.tree_is_damaged.find(kCatalogueObjectId);
     catalogue_was_damaged_ |= damaged != walk.tree_is_damaged.end();
     const bool broken = !walk.broken.empty() || !walk.broken_anchors.empty();
@@ -161,6 +163,18 @@ void Fsck::CheckTrees() {
     CheckNumbers(walk);
     CheckFrames(walk);
     return;
+  }
+}
+
+// What a round has found stays: the next one may not find it any more.
+void Fsck::NoteNames(const PoolWalkResult& walk) {
+  for (const auto& [id, object] : walk.objects) {
+    const std::string name = object.buried                           ? "/dropped"
+                             : object.kind == ObjectKind::kCatalogue ? "/catalogue"
+                             : object.kind == ObjectKind::kGraveyard ? "/graveyard"
+                                                                     : object.name;
+    report_.names[id] = name;
+    if (object.id != id) report_.names.emplace(object.id, name);
   }
 }
 

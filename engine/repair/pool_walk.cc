@@ -5,7 +5,6 @@
 #include <cstring>
 #include <set>
 
-#include "engine/catalogue.h"
 #include "engine/graveyard.h"
 
 namespace tuff {
@@ -123,6 +122,7 @@ class PoolWalker {
     NodeView node;
     if (auto problem = ExamineWord(image_, site, Load64(image_.base() + site.place), &node)) {
       Problem found = std::move(*problem);
+      if (!site.buried) found.keys = KeyRange{site.low, site.high};
       sink_(std::move(found));
       return Break(site);
     }
@@ -167,6 +167,7 @@ class PoolWalker {
       problem.pfn = node.pfn();
       problem.object_id = site.object_id;
       problem.text = fmt::format("pfn {}: {}", node.pfn(), problem.text);
+      problem.keys = KeyRange{site.low, site.high};
       sink_(std::move(problem));
     }
     bool malformed = false;
@@ -179,30 +180,14 @@ class PoolWalker {
   // Notes the object that a record of the catalogue or the graveyard names.
   bool Name(const RecordView& record, Pfn pfn) {
     WalkedObject object;
-    if (object_->kind == ObjectKind::kGraveyard) {
-      GraveyardEntry entry;
-      if (!ParseGraveyardRecord(record.key, record.value, &object.id, &entry)) {
-        Tell(ProblemCode::kGraveyardRecord, pfn, object_->id,
-             fmt::format("pfn {}: a graveyard record is malformed", pfn));
-        return false;
-      }
-      object.tree_id = entry.tree_object_id;
-      object.kind = static_cast<ObjectKind>(entry.kind);
-      object.anchor = entry.anchor_pfn;
-      object.buried = true;
-      result_.graveyard_in_use = true;
-    } else {
-      ObjectInfo info;
-      if (!ParseCatalogueRecord(record.key, record.value, &info)) {
-        Tell(ProblemCode::kCatalogueRecord, pfn, object_->id,
-             fmt::format("pfn {}: a catalogue record is malformed", pfn));
-        return false;
-      }
-      object.id = object.tree_id = info.id;
-      object.kind = info.kind;
-      object.anchor = info.anchor;
-      object.name = info.name;
+    if (!ReadObjectRecord(image_, object_->kind, record, &object)) {
+      const bool grave = object_->kind == ObjectKind::kGraveyard;
+      Tell(grave ? ProblemCode::kGraveyardRecord : ProblemCode::kCatalogueRecord, pfn, object_->id,
+           fmt::format("pfn {}: a {} record is malformed, or leads to no object", pfn,
+                       grave ? "graveyard" : "catalogue"));
+      return false;
     }
+    result_.graveyard_in_use |= object.buried;
     // The graveyard comes first: what it holds is no store any more.
     const bool first = object.kind == ObjectKind::kGraveyard || object.buried;
     if (object.buried) buried_anchors_.insert(object.anchor);
