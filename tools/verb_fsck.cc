@@ -80,10 +80,13 @@ std::string Advice(const std::string& path, const FsckReport& report, const Done
   const bool truncated =
       std::any_of(report.problems.begin(), report.problems.end(),
                   [](const Problem& problem) { return problem.code == ProblemCode::kTruncated; });
-  if (done.mode == FsckMode::kRepair || truncated) {
+  if (truncated) {
+    out +=
+        "nothing was written, and nothing of a truncated pool is repaired: restore a backup, or "
+        "the file's end\n";
+  } else if (done.mode == FsckMode::kRepair) {
     out += fmt::format(
-        "{} cannot be repaired: restore a backup, or save what can still be read "
-        "with 'tuff dump'\n",
+        "{} left that cannot be repaired: restore a backup, or save what 'tuff dump' can read\n",
         report.unrepaired);
   } else if (done.mode == FsckMode::kPreen) {
     out += fmt::format("{} left, on which data may hang; to repair: tuff fsck -y --undo FILE {}\n",

@@ -21,14 +21,17 @@ constexpr int kRoundsMax = 20;
 class Fsck {
  public:
   Fsck(PoolImage& image, const FsckOptions& options)
-      : image_(image), options_(options), superblock_(image.superblock()) {}
+      : image_(image),
+        options_(options),
+        mode_(image.truncated() ? FsckMode::kCheck : options.mode),
+        superblock_(image.superblock()) {}
 
   Result<FsckReport> Run();
 
  private:
   bool Repairs(ProblemCode code) const {
-    if (options_.mode == FsckMode::kCheck || code == ProblemCode::kTruncated) return false;
-    return options_.mode == FsckMode::kRepair || KindOf(code).severity == Severity::kCosmetic;
+    if (mode_ == FsckMode::kCheck) return false;
+    return mode_ == FsckMode::kRepair || KindOf(code).severity == Severity::kCosmetic;
   }
   void Tell(Problem problem);
   bool Tell(ProblemCode code, Pfn pfn, std::string text);
@@ -50,6 +53,9 @@ class Fsck {
 
   PoolImage& image_;
   const FsckOptions& options_;
+  // Nothing of a truncated pool is repaired: what refers to its lost end is right once that is
+  // back.
+  const FsckMode mode_;
   Superblock superblock_;
   FsckReport report_;
   // Were the repair interrupted, the next open might set their owner words once more.
@@ -57,6 +63,13 @@ class Fsck {
   bool catalogue_was_damaged_ = false;
   bool superblocks_change_ = false;
 };
+
+// A message's reason: without the path, which all lines are about, and the advice.
+std::string ReasonOf(const Status& status, const std::string& path) {
+  std::string_view text = status.message();
+  if (text.starts_with(path + ": ")) text.remove_prefix(path.size() + 2);
+  return std::string(text.substr(0, text.rfind(';')));
+}
 
 void Fsck::Tell(Problem problem) {
   problem.repaired = Repairs(problem.code);
@@ -80,10 +93,10 @@ bool Fsck::Tell(ProblemCode code, Pfn pfn, std::string text) {
 
 void Fsck::CheckSuperblocks() {
   if (image_.guessed()) {
-    superblocks_change_ |=
-        Tell(ProblemCode::kSuperblocksLost, kSuperblockPfn,
-             fmt::format("both superblocks are damaged: {}; {}", image_.copy_status(0).message(),
-                         image_.copy_status(1).message()));
+    superblocks_change_ |= Tell(ProblemCode::kSuperblocksLost, kSuperblockPfn,
+                                fmt::format("both superblocks are damaged: {}; {}",
+                                            ReasonOf(image_.copy_status(0), image_.path()),
+                                            ReasonOf(image_.copy_status(1), image_.path())));
     std::memcpy(superblock_.magic, kSuperblockMagic, sizeof superblock_.magic);
     superblock_.format_version = kFormatVersion;
     superblock_.feature_incompat = kIncompatBatches;
@@ -96,9 +109,12 @@ void Fsck::CheckSuperblocks() {
   }
   for (int copy = 0; copy < 2; copy++) {
     const Status& s = image_.copy_status(copy);
-    if (s.ok() || (copy == image_.best_copy() && image_.truncated())) continue;
-    superblocks_change_ |= Tell(ProblemCode::kSuperblockCopy, static_cast<Pfn>(copy),
-                                fmt::format("superblock copy {}: {}", copy, s.message()));
+    if (s.ok()) continue;
+    // Right but for the file, which has lost its end.
+    if (ExamineSuperblock(image_.Copy(copy), UINT64_MAX, image_.path()).ok()) continue;
+    superblocks_change_ |=
+        Tell(ProblemCode::kSuperblockCopy, static_cast<Pfn>(copy),
+             fmt::format("superblock copy {}: {}", copy, ReasonOf(s, image_.path())));
   }
   if (image_.truncated()) {
     Tell(ProblemCode::kTruncated, image_.frames(),
@@ -130,7 +146,7 @@ void Fsck::CheckLanes() {
       const Status s = Lanes::RecoverOne(image_.domain(), lane, image_.hash_seed(), image_.frames(),
                                          RecordIsThere);
       if (s.ok()) continue;
-      repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, std::string(s.message()));
+      repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, ReasonOf(s, image_.path()));
     }
     if (repair) StoreWord(place, 0);
   }
@@ -147,7 +163,7 @@ void Fsck::CheckTrees() {
     const auto damaged = walk.tree_is_damaged.find(kCatalogueObjectId);
     catalogue_was_damaged_ |= damaged != walk.tree_is_damaged.end();
     const bool broken = !walk.broken.empty() || !walk.broken_anchors.empty();
-    if (options_.mode == FsckMode::kRepair && round < kRoundsMax) {
+    if (mode_ == FsckMode::kRepair && round < kRoundsMax) {
       if (broken) {
         MendTrees(walk);
         continue;
@@ -159,7 +175,7 @@ void Fsck::CheckTrees() {
       if (catalogue_was_damaged_ && AdoptOrphans(walk)) continue;
     }
     // What could be repaired, and was not: the rounds are used up.
-    if (options_.mode == FsckMode::kRepair && broken) report_.unrepaired++;
+    if (mode_ == FsckMode::kRepair && broken) report_.unrepaired++;
     CheckNumbers(walk);
     CheckFrames(walk);
     return;
@@ -250,7 +266,7 @@ void Fsck::CheckNumbers(const PoolWalkResult& walk) {
 }
 
 void Fsck::CheckFrames(const PoolWalkResult& walk) {
-  if (options_.mode != FsckMode::kCheck) {
+  if (mode_ != FsckMode::kCheck) {
     for (const auto& [pfn, owner] : walk.owners) StoreWord(OwnerWordOffset(pfn), owner);
     // As a leaf's first writer does. Later the same bytes would be damage: see WriteSuperblocks.
     WriteWindow window(image_.domain());
@@ -296,14 +312,18 @@ void Fsck::CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word) {
 
 // As closing does; a pool in which nothing is left to repair has had its scrub.
 void Fsck::WriteSuperblocks() {
-  if (options_.mode == FsckMode::kCheck || image_.truncated()) return;
+  if (mode_ == FsckMode::kCheck) return;
   Superblock next = superblock_;
   next.state |= kStateClean;
   next.writer_pid = 0;
-  if (report_.unrepaired == 0) next.state &= ~kStateCrashedSinceScrub;
-  const bool changed =
-      superblocks_change_ || next.state != image_.superblock().state || !report_.problems.empty();
-  if (!changed) return;
+  if (report_.unrepaired == 0) {
+    next.state &= ~kStateCrashedSinceScrub;
+  } else if (report_.recovered) {  // what is out of reach may have torn records, too
+    next.state |= kStateCrashedSinceScrub;
+  }
+  const bool repaired = std::any_of(report_.problems.begin(), report_.problems.end(),
+                                    [](const Problem& problem) { return problem.repaired; });
+  if (!repaired && !superblocks_change_ && next.state == image_.superblock().state) return;
   next.sequence++;
   next.checksum = SuperblockChecksum(next);
   WriteWindow window(image_.domain());

@@ -56,7 +56,7 @@ struct FsckReport {
   std::map<uint32_t, std::string> names;
   uint64_t stores = 0;
   uint64_t nodes = 0;
-  uint64_t records = 0;
+  uint64_t records = 0;  // of stores
   uint64_t frames_in_use = 0;
 
   bool sound() const { return problems.empty(); }

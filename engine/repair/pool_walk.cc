@@ -159,7 +159,7 @@ class PoolWalker {
       result_.number_max = std::max(result_.number_max, SequenceOf(record.sequence_and_type));
     }
     const std::vector<RecordView> newest = NewestOf(std::move(leaf.records), site.low, site.high);
-    report_->records += newest.size();
+    if (object_->kind == ObjectKind::kStore) report_->records += newest.size();
     if (leaf.torn_at != 0) {
       result_.torn.emplace_back(OffsetOf(node.pfn()) + leaf.torn_at, node.bytes() - leaf.torn_at);
     }
