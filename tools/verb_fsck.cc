@@ -40,7 +40,6 @@ std::string Count(uint64_t n, const char* one, const char* many) {
 std::string Whose(const FsckReport& report, const Problem& problem) {
   const auto name = report.names.find(problem.object_id);
   if (name == report.names.end() || name->second.empty()) return "";
-  if (name->second == "/dropped") return "a dropped store";
   if (name->second[0] == '/') return "the " + name->second.substr(1);
   std::string out = "store " + Quoted(name->second);
   if (!problem.keys) return out;

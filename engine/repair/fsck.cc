@@ -17,6 +17,8 @@ namespace {
 
 // A mended tree may show what was hidden behind the damage; each round gets a level further.
 constexpr int kRoundsMax = 20;
+// No superblock may reserve numbers from here on.
+constexpr uint64_t kNumbersEnd = 1ull << 56;
 
 class Fsck {
  public:
@@ -185,9 +187,9 @@ void Fsck::CheckTrees() {
 // What a round has found stays: the next one may not find it any more.
 void Fsck::NoteNames(const PoolWalkResult& walk) {
   for (const auto& [id, object] : walk.objects) {
-    const std::string name = object.buried                           ? "/dropped"
+    const bool in_grave = object.buried || object.kind == ObjectKind::kGraveyard;
+    const std::string name = in_grave                                ? "/graveyard"
                              : object.kind == ObjectKind::kCatalogue ? "/catalogue"
-                             : object.kind == ObjectKind::kGraveyard ? "/graveyard"
                                                                      : object.name;
     report_.names[id] = name;
     if (object.id != id) report_.names.emplace(object.id, name);
@@ -312,7 +314,6 @@ void Fsck::CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word) {
 
 // As closing does; a pool in which nothing is left to repair has had its scrub.
 void Fsck::WriteSuperblocks() {
-  if (mode_ == FsckMode::kCheck) return;
   Superblock next = superblock_;
   next.state |= kStateClean;
   next.writer_pid = 0;
@@ -337,7 +338,15 @@ Result<FsckReport> Fsck::Run() {
   CheckSuperblocks();
   CheckLanes();
   CheckTrees();
-  if (!report_.cancelled) WriteSuperblocks();
+  if (!report_.cancelled && mode_ != FsckMode::kCheck) {
+    if (superblock_.number_limit >= kNumbersEnd) {
+      return Status(Code::kNoSpace,
+                    fmt::format("{}: it cannot be repaired, for the numbers of its nodes and "
+                                "records are used up; save what 'tuff dump' can read",
+                                image_.path()));
+    }
+    WriteSuperblocks();
+  }
   if (Status s = image_.domain().EndOverlay(); !s.ok()) return s;
   return std::move(report_);
 }

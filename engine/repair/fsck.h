@@ -51,8 +51,7 @@ struct FsckReport {
   uint64_t unrepaired = 0;
   bool recovered = false;  // it was not closed cleanly; what the lanes hold was finished or undone
   bool cancelled = false;
-  /// By object id: stores' names; "/catalogue", "/graveyard", "/dropped" (a store that was
-  /// dropped).
+  /// By object id: a store's name; "/catalogue"; "/graveyard", of what is in it, too.
   std::map<uint32_t, std::string> names;
   uint64_t stores = 0;
   uint64_t nodes = 0;
@@ -64,7 +63,8 @@ struct FsckReport {
 inline constexpr size_t kProblemsMax = 10'000;
 
 /// Checks the image and, in the overlay, repairs it. REQUIRES: nothing was stored into it before.
-/// Errors: Io, NoMemory; Corruption if the checksum code does not compute what it should.
+/// Errors: Io, NoMemory; NoSpace (numbers for new nodes are used up); Corruption if the checksum
+/// code does not compute what it should.
 Result<FsckReport> RunFsck(PoolImage& image, const FsckOptions& options);
 
 /// OK if XXH3 and the mixer have known results for known bytes.

@@ -58,7 +58,12 @@ class PoolWalker {
       result_.dropped.push_back(object.id);
       return;
     }
-    result_.objects.emplace(object.tree_id, object);
+    // What a bulk load has replaced has its store's id; the store comes later.
+    if (object.buried) {
+      result_.objects.emplace(object.tree_id, object);
+    } else {
+      result_.objects[object.tree_id] = object;
+    }
     result_.object_id_max = std::max({result_.object_id_max, object.id, object.tree_id});
     if (!AnchorIsWhole(image_, object.anchor, object.id, object.kind)) {
       Tell(ProblemCode::kAnchorDamaged, object.anchor, object.id,

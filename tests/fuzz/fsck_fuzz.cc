@@ -53,6 +53,8 @@ std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std
   FsckOptions options;
   options.mode = mode;
   auto report = RunFsck(**image, options);
+  const bool used_up = how.for_repair && report.status().code() == Code::kNoSpace;
+  if (used_up) return std::nullopt;
   if (!report.ok()) Die("fsck: " + report.status().ToString());
   if (how.for_repair) {
     if (auto pages = CommitRepair(**image, undo); !pages.ok()) {
@@ -75,7 +77,7 @@ void RepairImage(const Place& place, const SparseImage& image) {
   if (!check) return;
   unlink(place.undo.c_str());
   const auto repair = Fsck(path, FsckMode::kRepair, place.undo);
-  if (!repair) return;  // it has features that this version can only read
+  if (!repair) return;  // it has features that can only be read, or no numbers for new nodes
   if (check->sound() && !repair->sound()) Die("-y finds what -n has not:" + TextOf(*repair));
   if (CannotBeRepaired(*repair)) return;
   if (repair->unrepaired > 0) Die("left unrepaired:" + TextOf(*repair));
