@@ -47,6 +47,8 @@ Result<std::unique_ptr<PoolImage>> PoolImage::Open(const std::string& path,
   }
   if (image->guessed()) {
     if (Status s = image->Guess(); !s.ok()) return s;
+  } else if (options.for_repair) {
+    if (Status s = MayBeWritten(image->superblock_, path); !s.ok()) return s;
   }
   image->frames_ = std::min(image->frames_, image->superblock_.frames);
   return image;

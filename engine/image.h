@@ -29,8 +29,9 @@ class PoolImage {
     /// Locks it as a writer does, so that the overlay can be written into the file.
     bool for_repair = false;
   };
-  /// Errors: NotFound, Permission, Io; Locked (in use); NotSupported (a later format); Corruption:
-  /// not a pool, for the file is too short, or neither superblocks nor nodes are found in it.
+  /// Errors: NotFound, Permission, Io; Locked (in use); NotSupported (a later format, or, for
+  /// repair, features that this tuff can only read); Corruption: not a pool, for the file is too
+  /// short, or neither superblocks nor nodes are found in it.
   static Result<std::unique_ptr<PoolImage>> Open(const std::string& path, const Options& options);
 
   PersistDomain& domain() { return *domain_; }

@@ -93,6 +93,10 @@ Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::stri
   return CheckGeometry(copy, bytes, path);
 }
 
+Status MayBeWritten(const Superblock& superblock, const std::string& path) {
+  return CheckSupported(superblock, path, true);
+}
+
 Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
                                           const std::string& path, bool for_writing) {
   SuperblockChoice choice{};

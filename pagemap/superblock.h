@@ -27,6 +27,8 @@ Result<SuperblockChoice> ChooseSuperblock(const std::byte* head, uint64_t bytes,
 /// What is wrong with one copy, for who looks at both: Corruption (magic, checksum, geometry, a
 /// file that is too short), NotSupported. Where a pool is opened, ChooseSuperblock decides.
 Status ExamineSuperblock(const Superblock& copy, uint64_t bytes, const std::string& path);
+/// NotSupported: the pool has features that this tuff can read at most.
+Status MayBeWritten(const Superblock& superblock, const std::string& path);
 uint64_t SuperblockChecksum(const Superblock& superblock);
 uint64_t LiveStatusChecksum(const LiveStatus& status);
 /// What marks the descriptors of the mount for writing that wrote `superblock`: even, not 0.

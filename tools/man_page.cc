@@ -146,7 +146,7 @@ std::string Examples(const Command& command) {
   return out;
 }
 
-// Of all verbs; tuff.1 says more of each.
+// Of all verbs that have no such section of their own; tuff.1 says more of each.
 constexpr std::string_view kExitStatus =
     ".SH EXIT STATUS\n"
     "0 it worked, 1 not found, 2 usage, 3 locked, 4 damaged, 5 no space, 6 permission, 7 I/O;\n"
@@ -168,10 +168,12 @@ std::string ManPage(const Command& command, std::string_view summary) {
   out += Synopsis(command);
   out += ".SH DESCRIPTION\n" + Paragraphs(command.about(), names);
   out += Options(command, names);
+  bool has_exit_status = false;
   for (const Command::ManSection& section : command.man_sections()) {
+    has_exit_status |= section.title == "EXIT STATUS";
     out += fmt::format(".SH {}\n", Roff(section.title)) + Paragraphs(section.paragraphs, names);
   }
-  out += kExitStatus;
+  if (!has_exit_status) out += kExitStatus;
   out += Examples(command);
   return out + ".SH SEE ALSO\n.BR tuff (1)\n";
 }

@@ -1,6 +1,7 @@
 // tuff fsck and tuff scrub: the full check of a pool, and its repair.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -31,31 +32,93 @@ int ExitOf(const FsckReport& report) {
   return code;
 }
 
-std::string Summary(const std::string& path, const FsckReport& report, uint64_t pages) {
+std::string Count(uint64_t n, const char* one, const char* many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+
+// Whose a problem is, as far as that is known.
+std::string Whose(const FsckReport& report, const Problem& problem) {
+  const auto name = report.names.find(problem.object_id);
+  if (name == report.names.end() || name->second.empty()) return "";
+  if (name->second[0] == '/') return "the " + name->second.substr(1);
+  std::string out = "store " + Quoted(name->second);
+  if (!problem.keys) return out;
+  const auto& [low, high] = *problem.keys;
+  if (low.empty() && !high) return out + ", all keys";
+  if (!low.empty()) out += ", keys from " + Quoted(low);
+  if (high) out += (low.empty() ? ", keys below " : " to below ") + Quoted(*high);
+  return high ? out : out + " on";
+}
+
+std::string Line(const FsckReport& report, const Problem& problem) {
+  const ProblemKind& kind = KindOf(problem.code);
+  const std::string whose = Whose(report, problem);
+  return fmt::format("{} {}: {}{}{}\n", static_cast<unsigned>(kind.code), kind.name,
+                     Escape(problem.text), whose.empty() ? "" : " (" + whose + ")",
+                     problem.repaired ? "; repaired" : "");
+}
+
+struct Done {
+  FsckMode mode;
+  uint64_t pages;  // written
+  std::string undo;
+};
+
+// What has been done, and what is to be done next.
+std::string Advice(const std::string& path, const FsckReport& report, const Done& done) {
   std::string out;
-  for (const Problem& problem : report.problems) {
-    const ProblemKind& kind = KindOf(problem.code);
-    out += fmt::format("{} {}: {}{}\n", static_cast<unsigned>(kind.code), kind.name,
-                       Escape(problem.text), problem.repaired ? " (repaired)" : "");
+  if (done.pages > 0) {
+    out += Count(done.pages, "page", "pages") + " written";
+    if (!done.undo.empty()) {
+      out += fmt::format("; to take it back: tuff fsck {} --revert {}", Escape(path),
+                         Escape(done.undo));
+    }
+    out += '\n';
   }
+  if (report.unrepaired == 0) return out;
+  const bool truncated =
+      std::any_of(report.problems.begin(), report.problems.end(),
+                  [](const Problem& problem) { return problem.code == ProblemCode::kTruncated; });
+  if (truncated) {
+    out +=
+        "nothing was written, and nothing of a truncated pool is repaired: restore a backup, or "
+        "the file's end\n";
+  } else if (done.mode == FsckMode::kRepair) {
+    out += fmt::format(
+        "{} left that cannot be repaired: restore a backup, or save what 'tuff dump' can read\n",
+        report.unrepaired);
+  } else if (done.mode == FsckMode::kPreen) {
+    out += fmt::format("{} left, on which data may hang; to repair: tuff fsck -y --undo FILE {}\n",
+                       report.unrepaired, Escape(path));
+  } else {
+    out +=
+        fmt::format("nothing was written; to repair: tuff fsck -y --undo FILE {}\n", Escape(path));
+  }
+  return out;
+}
+
+std::string Summary(const std::string& path, const FsckReport& report, const Done& done) {
+  if (report.cancelled) {
+    return fmt::format("{}: interrupted after {}; nothing was written\n", Escape(path),
+                       Count(report.nodes, "node", "nodes"));
+  }
+  std::string out;
+  for (const Problem& problem : report.problems) out += Line(report, problem);
   if (report.problems_left_out > 0) {
     out += fmt::format("and {} more\n", report.problems_left_out);
   }
   const uint64_t found = report.problems.size() + report.problems_left_out;
-  out += fmt::format("{}: {}; stores {}, nodes {}, records {}, frames in use {}\n", Escape(path),
-                     found == 0 ? "sound" : fmt::format("problems {}", found), report.stores,
-                     report.nodes, report.records, report.frames_in_use);
-  if (report.recovered) {
+  out += fmt::format("{}: {}; {}, {}, {}, {} in use\n", Escape(path),
+                     found == 0 ? "sound" : Count(found, "problem", "problems"),
+                     Count(report.stores, "store", "stores"), Count(report.nodes, "node", "nodes"),
+                     Count(report.records, "record", "records"),
+                     Count(report.frames_in_use, "frame", "frames"));
+  if (report.recovered && done.mode == FsckMode::kCheck) {
     out +=
         "it was not closed cleanly, which is no damage: the next open, or fsck -p, finishes "
         "what was under way\n";
   }
-  if (pages > 0) out += fmt::format("{} pages of the file were written\n", pages);
-  if (report.unrepaired > 0) {
-    out += fmt::format("{} are left; 'tuff fsck -y' repairs, 'tuff salvage' saves what it cannot\n",
-                       report.unrepaired);
-  }
-  return out;
+  return out + Advice(path, report, done);
 }
 
 std::string Json(const std::string& path, const FsckReport& report, uint64_t pages, int code) {
@@ -82,6 +145,12 @@ std::string Json(const std::string& path, const FsckReport& report, uint64_t pag
     item.SetBytes("severity", SeverityName(kind.severity));
     item.SetNumber("pfn", problem.pfn);
     item.SetNumber("object_id", problem.object_id);
+    const auto name = report.names.find(problem.object_id);
+    if (name != report.names.end() && !name->second.empty()) item.SetBytes("object", name->second);
+    if (problem.keys) {
+      item.SetBytes("low", problem.keys->low);
+      if (problem.keys->high) item.SetBytes("high", *problem.keys->high);
+    }
     item.SetBytes("text", problem.text);
     item.SetBool("repaired", problem.repaired);
     problems.push_back(std::move(item));
@@ -140,11 +209,10 @@ void FsckVerb::Declare(Command* command) {
         "with -n, it writes nothing. A repair is worked out and checked in memory before the file "
         "changes.");
     command->AddManSection(
-        "EXIT CODES OF FSCK",
+        "EXIT STATUS",
         {"0: sound. 1: problems were repaired. 4: problems are left. 8: it could not do its work. "
          "16: wrong usage. 32: it was interrupted, and has changed nothing. They are added, as "
-         "those "
-         "of fsck(8).",
+         "those of fsck(8).",
          "Problems have permanent codes and names; docs/fsck.md lists them."});
     command->About(
         "Exit code, a sum: 0 sound, 1 problems were repaired, 4 problems are left, 8 it could not "
@@ -161,7 +229,11 @@ void FsckVerb::Declare(Command* command) {
 Outcome FsckVerb::Revert(const Context& context) {
   const Result<uint64_t> pages = RevertRepair(pool_.path, *revert_);
   if (!pages.ok()) return Failed(pages.status());
-  context.output->Write(fmt::format("{}: {} pages are as they were\n", Escape(pool_.path), *pages));
+  context.output->Write(
+      *pages == 0
+          ? fmt::format("{}: it is as it was before the repair already\n", Escape(pool_.path))
+          : fmt::format("{}: as it was before the repair; {} written\n", Escape(pool_.path),
+                        Count(*pages, "page", "pages")));
   return {};
 }
 
@@ -194,8 +266,9 @@ Outcome FsckVerb::Run(const Context& context) {
     pages = *committed;
   }
   const int code = ExitOf(*report);
+  const Done done{options.mode, pages, undo_.value_or("")};
   context.output->Write(json_ ? Json(pool_.path, *report, pages, code)
-                              : Summary(pool_.path, *report, pages));
+                              : Summary(pool_.path, *report, done));
   return {code, ""};
 }
 

@@ -130,7 +130,7 @@ void DeclareManSections(Command* command) {
        "was taken, and what is kept for them.",
        "map: the whole pool as a picture."});
   command->AddManSection(
-      "EXIT CODES OF INSPECT",
+      "EXIT STATUS",
       {"0: what was asked for is there and not damaged. 1: there is no such pool, store, section, "
        "frame or key, or the frame is no node. 4: what was asked for is damaged, or the file is no "
        "pool; all that can be shown has been.",

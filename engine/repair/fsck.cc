@@ -17,24 +17,30 @@ namespace {
 
 // A mended tree may show what was hidden behind the damage; each round gets a level further.
 constexpr int kRoundsMax = 20;
+// No superblock may reserve numbers from here on.
+constexpr uint64_t kNumbersEnd = 1ull << 56;
 
 class Fsck {
  public:
   Fsck(PoolImage& image, const FsckOptions& options)
-      : image_(image), options_(options), superblock_(image.superblock()) {}
+      : image_(image),
+        options_(options),
+        mode_(image.truncated() ? FsckMode::kCheck : options.mode),
+        superblock_(image.superblock()) {}
 
   Result<FsckReport> Run();
 
  private:
   bool Repairs(ProblemCode code) const {
-    if (options_.mode == FsckMode::kCheck || code == ProblemCode::kTruncated) return false;
-    return options_.mode == FsckMode::kRepair || KindOf(code).severity == Severity::kCosmetic;
+    if (mode_ == FsckMode::kCheck) return false;
+    return mode_ == FsckMode::kRepair || KindOf(code).severity == Severity::kCosmetic;
   }
   void Tell(Problem problem);
   bool Tell(ProblemCode code, Pfn pfn, std::string text);
   void CheckSuperblocks();
   void CheckLanes();
   void CheckTrees();
+  void NoteNames(const PoolWalkResult& walk);
   void MendTrees(const PoolWalkResult& walk);
   void ForgetDropped(const PoolWalkResult& walk);
   bool AdoptOrphans(const PoolWalkResult& walk);
@@ -49,6 +55,9 @@ class Fsck {
 
   PoolImage& image_;
   const FsckOptions& options_;
+  // Nothing of a truncated pool is repaired: what refers to its lost end is right once that is
+  // back.
+  const FsckMode mode_;
   Superblock superblock_;
   FsckReport report_;
   // Were the repair interrupted, the next open might set their owner words once more.
@@ -56,6 +65,13 @@ class Fsck {
   bool catalogue_was_damaged_ = false;
   bool superblocks_change_ = false;
 };
+
+// A message's reason: without the path, which all lines are about, and the advice.
+std::string ReasonOf(const Status& status, const std::string& path) {
+  std::string_view text = status.message();
+  if (text.starts_with(path + ": ")) text.remove_prefix(path.size() + 2);
+  return std::string(text.substr(0, text.rfind(';')));
+}
 
 void Fsck::Tell(Problem problem) {
   problem.repaired = Repairs(problem.code);
@@ -79,10 +95,10 @@ bool Fsck::Tell(ProblemCode code, Pfn pfn, std::string text) {
 
 void Fsck::CheckSuperblocks() {
   if (image_.guessed()) {
-    superblocks_change_ |=
-        Tell(ProblemCode::kSuperblocksLost, kSuperblockPfn,
-             fmt::format("both superblocks are damaged: {}; {}", image_.copy_status(0).message(),
-                         image_.copy_status(1).message()));
+    superblocks_change_ |= Tell(ProblemCode::kSuperblocksLost, kSuperblockPfn,
+                                fmt::format("both superblocks are damaged: {}; {}",
+                                            ReasonOf(image_.copy_status(0), image_.path()),
+                                            ReasonOf(image_.copy_status(1), image_.path())));
     std::memcpy(superblock_.magic, kSuperblockMagic, sizeof superblock_.magic);
     superblock_.format_version = kFormatVersion;
     superblock_.feature_incompat = kIncompatBatches;
@@ -95,9 +111,12 @@ void Fsck::CheckSuperblocks() {
   }
   for (int copy = 0; copy < 2; copy++) {
     const Status& s = image_.copy_status(copy);
-    if (s.ok() || (copy == image_.best_copy() && image_.truncated())) continue;
-    superblocks_change_ |= Tell(ProblemCode::kSuperblockCopy, static_cast<Pfn>(copy),
-                                fmt::format("superblock copy {}: {}", copy, s.message()));
+    if (s.ok()) continue;
+    // Right but for the file, which has lost its end.
+    if (ExamineSuperblock(image_.Copy(copy), UINT64_MAX, image_.path()).ok()) continue;
+    superblocks_change_ |=
+        Tell(ProblemCode::kSuperblockCopy, static_cast<Pfn>(copy),
+             fmt::format("superblock copy {}: {}", copy, ReasonOf(s, image_.path())));
   }
   if (image_.truncated()) {
     Tell(ProblemCode::kTruncated, image_.frames(),
@@ -129,7 +148,7 @@ void Fsck::CheckLanes() {
       const Status s = Lanes::RecoverOne(image_.domain(), lane, image_.hash_seed(), image_.frames(),
                                          RecordIsThere);
       if (s.ok()) continue;
-      repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, std::string(s.message()));
+      repair = Tell(ProblemCode::kLaneDamaged, kLanesPfn + lane, ReasonOf(s, image_.path()));
     }
     if (repair) StoreWord(place, 0);
   }
@@ -142,10 +161,11 @@ void Fsck::CheckTrees() {
     const PoolWalkResult walk = WalkPool(image_, superblock_, options_, &report_, sink);
     report_.cancelled = walk.cancelled;
     if (walk.cancelled) return;
+    NoteNames(walk);
     const auto damaged = walk.tree_is_damaged.find(kCatalogueObjectId);
     catalogue_was_damaged_ |= damaged != walk.tree_is_damaged.end();
     const bool broken = !walk.broken.empty() || !walk.broken_anchors.empty();
-    if (options_.mode == FsckMode::kRepair && round < kRoundsMax) {
+    if (mode_ == FsckMode::kRepair && round < kRoundsMax) {
       if (broken) {
         MendTrees(walk);
         continue;
@@ -157,10 +177,22 @@ void Fsck::CheckTrees() {
       if (catalogue_was_damaged_ && AdoptOrphans(walk)) continue;
     }
     // What could be repaired, and was not: the rounds are used up.
-    if (options_.mode == FsckMode::kRepair && broken) report_.unrepaired++;
+    if (mode_ == FsckMode::kRepair && broken) report_.unrepaired++;
     CheckNumbers(walk);
     CheckFrames(walk);
     return;
+  }
+}
+
+// What a round has found stays: the next one may not find it any more.
+void Fsck::NoteNames(const PoolWalkResult& walk) {
+  for (const auto& [id, object] : walk.objects) {
+    const bool in_grave = object.buried || object.kind == ObjectKind::kGraveyard;
+    const std::string name = in_grave                                ? "/graveyard"
+                             : object.kind == ObjectKind::kCatalogue ? "/catalogue"
+                                                                     : object.name;
+    report_.names[id] = name;
+    if (object.id != id) report_.names.emplace(object.id, name);
   }
 }
 
@@ -236,7 +268,7 @@ void Fsck::CheckNumbers(const PoolWalkResult& walk) {
 }
 
 void Fsck::CheckFrames(const PoolWalkResult& walk) {
-  if (options_.mode != FsckMode::kCheck) {
+  if (mode_ != FsckMode::kCheck) {
     for (const auto& [pfn, owner] : walk.owners) StoreWord(OwnerWordOffset(pfn), owner);
     // As a leaf's first writer does. Later the same bytes would be damage: see WriteSuperblocks.
     WriteWindow window(image_.domain());
@@ -282,14 +314,17 @@ void Fsck::CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word) {
 
 // As closing does; a pool in which nothing is left to repair has had its scrub.
 void Fsck::WriteSuperblocks() {
-  if (options_.mode == FsckMode::kCheck || image_.truncated()) return;
   Superblock next = superblock_;
   next.state |= kStateClean;
   next.writer_pid = 0;
-  if (report_.unrepaired == 0) next.state &= ~kStateCrashedSinceScrub;
-  const bool changed =
-      superblocks_change_ || next.state != image_.superblock().state || !report_.problems.empty();
-  if (!changed) return;
+  if (report_.unrepaired == 0) {
+    next.state &= ~kStateCrashedSinceScrub;
+  } else if (report_.recovered) {  // what is out of reach may have torn records, too
+    next.state |= kStateCrashedSinceScrub;
+  }
+  const bool repaired = std::any_of(report_.problems.begin(), report_.problems.end(),
+                                    [](const Problem& problem) { return problem.repaired; });
+  if (!repaired && !superblocks_change_ && next.state == image_.superblock().state) return;
   next.sequence++;
   next.checksum = SuperblockChecksum(next);
   WriteWindow window(image_.domain());
@@ -303,7 +338,15 @@ Result<FsckReport> Fsck::Run() {
   CheckSuperblocks();
   CheckLanes();
   CheckTrees();
-  if (!report_.cancelled) WriteSuperblocks();
+  if (!report_.cancelled && mode_ != FsckMode::kCheck) {
+    if (superblock_.number_limit >= kNumbersEnd) {
+      return Status(Code::kNoSpace,
+                    fmt::format("{}: it cannot be repaired, for the numbers of its nodes and "
+                                "records are used up; save what 'tuff dump' can read",
+                                image_.path()));
+    }
+    WriteSuperblocks();
+  }
   if (Status s = image_.domain().EndOverlay(); !s.ok()) return s;
   return std::move(report_);
 }

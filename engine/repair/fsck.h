@@ -9,6 +9,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,12 +25,18 @@ enum class FsckMode : uint8_t {
   kRepair,  // repairs all
 };
 
+struct KeyRange {
+  std::string low;
+  std::optional<std::string> high;  // the first key behind it; nothing: there is no end
+};
+
 struct Problem {
   ProblemCode code;
   Pfn pfn = 0;             // where; 0: nowhere in particular
   uint32_t object_id = 0;  // whose; 0: nobody's
   std::string text;        // what, and where
   bool repaired = false;
+  std::optional<KeyRange> keys;  // of whose records it may hide or lose; nothing: not known
 };
 
 struct FsckOptions {
@@ -45,9 +53,11 @@ struct FsckReport {
   uint64_t unrepaired = 0;
   bool recovered = false;  // it was not closed cleanly; what the lanes hold was finished or undone
   bool cancelled = false;
+  /// By object id: a store's name; "/catalogue"; "/graveyard", of what is in it, too.
+  std::map<uint32_t, std::string> names;
   uint64_t stores = 0;
   uint64_t nodes = 0;
-  uint64_t records = 0;
+  uint64_t records = 0;  // of stores
   uint64_t frames_in_use = 0;
 
   bool sound() const { return problems.empty(); }
@@ -55,7 +65,8 @@ struct FsckReport {
 inline constexpr size_t kProblemsMax = 10'000;
 
 /// Checks the image and, in the overlay, repairs it. REQUIRES: nothing was stored into it before.
-/// Errors: Io, NoMemory; Corruption if the checksum code does not compute what it should.
+/// Errors: Io, NoMemory; NoSpace (numbers for new nodes are used up); Corruption if the checksum
+/// code does not compute what it should.
 Result<FsckReport> RunFsck(PoolImage& image, const FsckOptions& options);
 
 /// OK if XXH3 and the mixer have known results for known bytes.

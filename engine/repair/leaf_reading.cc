@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/catalogue.h"
+#include "engine/graveyard.h"
 #include "engine/leaf.h"
 #include "engine/log_walk.h"
 #include "engine/repair/pool_walk.h"
@@ -122,6 +124,32 @@ std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site,
   }
   *node = seen;
   return std::nullopt;
+}
+
+bool ReadObjectRecord(const PoolImage& image, ObjectKind tree, const RecordView& record,
+                      WalkedObject* object) {
+  if (tree == ObjectKind::kGraveyard) {
+    GraveyardEntry entry;
+    if (!ParseGraveyardRecord(record.key, record.value, &object->id, &entry)) return false;
+    object->tree_id = entry.tree_object_id;
+    object->kind = static_cast<ObjectKind>(entry.kind);
+    object->anchor = entry.anchor_pfn;
+    object->buried = true;
+  } else {
+    ObjectInfo info;
+    if (!ParseCatalogueRecord(record.key, record.value, &info)) return false;
+    object->id = object->tree_id = info.id;
+    object->kind = info.kind;
+    object->anchor = info.anchor;
+    object->name = info.name;
+  }
+  if (!image.Holds(object->anchor, 0)) return false;
+  Anchor anchor;
+  std::memcpy(&anchor, image.base() + OffsetOf(object->anchor), sizeof anchor);
+  const bool of_another =
+      anchor.object_id != object->id &&
+      anchor.checksum == AnchorChecksum(anchor, image.hash_seed(), object->anchor);
+  return !of_another;
 }
 
 bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind) {

@@ -150,6 +150,12 @@ Status WriteUndo(int fd, const std::string& path, const PersistDomain& now,
 Status MakeUndo(const std::string& path, const PersistDomain& now, const std::vector<Page>& pages,
                 uint64_t page_bytes, uint64_t file_bytes) {
   const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0 && errno == EEXIST) {
+    return Status(Code::kExists,
+                  fmt::format("the undo file {} is there already, perhaps of an "
+                              "earlier repair; name another one; nothing was changed",
+                              path));
+  }
   if (file.get() < 0) return ErrnoStatus(errno, "cannot make the undo file", path);
   Status s = WriteUndo(file.get(), path, now, pages, page_bytes, file_bytes);
   if (!s.ok()) unlink(path.c_str());
@@ -192,6 +198,7 @@ Status ReadUndo(const std::string& path, UndoHeader* header, std::vector<UndoPag
 }  // namespace
 
 Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path) {
+  if (image.truncated()) return uint64_t{0};
   const Medium& overlay = image.domain().medium();
   auto domain = MapForWriting(image.fd(), image.path(), overlay.bytes());
   if (!domain.ok()) return domain.TakeStatus();

@@ -46,8 +46,8 @@ inline constexpr Field kUndoPageFields[] = {
 TUFF_FORMAT(UndoPage, kUndoPageFields, "Begins a page of an undo file; its former bytes follow.");
 
 /// Writes the overlay's pages into the file, durably. `undo_path` empty: without an undo file; it
-/// must not exist. Returns how many pages have changed. REQUIRES: the image was opened for repair.
-/// Errors: Exists, NoSpace, Io.
+/// must not exist. A truncated pool stays as it is. Returns how many pages have changed. REQUIRES:
+/// the image was opened for repair. Errors: Exists, NoSpace, Io.
 Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path);
 
 /// Makes the pool's file what it was before the repair. Can be repeated. Errors: Corruption (the

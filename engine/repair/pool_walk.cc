@@ -8,7 +8,6 @@
 #include <set>
 #include <thread>
 
-#include "engine/catalogue.h"
 #include "engine/graveyard.h"
 
 namespace tuff {
@@ -83,7 +82,12 @@ class PoolWalker {
       result_.dropped.push_back(object.id);
       return;
     }
-    result_.objects.emplace(object.tree_id, object);
+    // What a bulk load has replaced has its store's id; the store comes later.
+    if (object.buried) {
+      result_.objects.emplace(object.tree_id, object);
+    } else {
+      result_.objects[object.tree_id] = object;
+    }
     result_.object_id_max = std::max({result_.object_id_max, object.id, object.tree_id});
     if (!AnchorIsWhole(image_, object.anchor, object.id, object.kind)) {
       Tell(ProblemCode::kAnchorDamaged, object.anchor, object.id,
@@ -218,6 +222,7 @@ class PoolWalker {
     if (!KeepOn()) return;
     NodeView node;
     if (auto problem = ExamineWord(image_, site, Load64(image_.base() + site.place), &node)) {
+      if (!site.buried) problem->keys = KeyRange{site.low, site.high};
       sink_(std::move(*problem));
       return Break(site);
     }
@@ -254,7 +259,7 @@ class PoolWalker {
       result_.number_max = std::max(result_.number_max, SequenceOf(record.sequence_and_type));
     }
     const std::vector<RecordView> newest = NewestOf(std::move(leaf.records), site.low, site.high);
-    report_->records += newest.size();
+    if (object_->kind == ObjectKind::kStore) report_->records += newest.size();
     if (leaf.torn_at != 0) {
       result_.torn.emplace_back(OffsetOf(node.pfn()) + leaf.torn_at, node.bytes() - leaf.torn_at);
     }
@@ -262,6 +267,7 @@ class PoolWalker {
       problem.pfn = node.pfn();
       problem.object_id = site.object_id;
       problem.text = fmt::format("pfn {}: {}", node.pfn(), problem.text);
+      problem.keys = KeyRange{site.low, site.high};
       sink_(std::move(problem));
     }
     bool malformed = false;
@@ -274,30 +280,14 @@ class PoolWalker {
   // Notes the object that a record of the catalogue or the graveyard names.
   bool Name(const RecordView& record, Pfn pfn) {
     WalkedObject object;
-    if (object_->kind == ObjectKind::kGraveyard) {
-      GraveyardEntry entry;
-      if (!ParseGraveyardRecord(record.key, record.value, &object.id, &entry)) {
-        Tell(ProblemCode::kGraveyardRecord, pfn, object_->id,
-             fmt::format("pfn {}: a graveyard record is malformed", pfn));
-        return false;
-      }
-      object.tree_id = entry.tree_object_id;
-      object.kind = static_cast<ObjectKind>(entry.kind);
-      object.anchor = entry.anchor_pfn;
-      object.buried = true;
-      result_.graveyard_in_use = true;
-    } else {
-      ObjectInfo info;
-      if (!ParseCatalogueRecord(record.key, record.value, &info)) {
-        Tell(ProblemCode::kCatalogueRecord, pfn, object_->id,
-             fmt::format("pfn {}: a catalogue record is malformed", pfn));
-        return false;
-      }
-      object.id = object.tree_id = info.id;
-      object.kind = info.kind;
-      object.anchor = info.anchor;
-      object.name = info.name;
+    if (!ReadObjectRecord(image_, object_->kind, record, &object)) {
+      const bool grave = object_->kind == ObjectKind::kGraveyard;
+      Tell(grave ? ProblemCode::kGraveyardRecord : ProblemCode::kCatalogueRecord, pfn, object_->id,
+           fmt::format("pfn {}: a {} record is malformed, or leads to no object", pfn,
+                       grave ? "graveyard" : "catalogue"));
+      return false;
     }
+    result_.graveyard_in_use |= object.buried;
     // The graveyard comes first: what it holds is no store any more.
     const bool first = object.kind == ObjectKind::kGraveyard || object.buried;
     if (object.buried) buried_anchors_.insert(object.anchor);

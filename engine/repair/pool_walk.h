@@ -97,6 +97,11 @@ std::vector<RecordView> NewestOf(std::vector<RecordView> records, std::string_vi
 std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site, uint64_t word,
                                    NodeView* node);
 
+/// What a record of the catalogue or the graveyard names. False: the record is malformed, or leads
+/// to no frame that could be its anchor; a damaged anchor is no reason.
+bool ReadObjectRecord(const PoolImage& image, ObjectKind tree, const RecordView& record,
+                      WalkedObject* object);
+
 bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind);
 
 }  // namespace tuff

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "engine/catalogue.h"
-#include "engine/graveyard.h"
 #include "engine/leaf.h"
 #include "pagemap/checksum.h"
 
@@ -171,17 +170,10 @@ uint64_t TreeMender::WriteInnerOver(uint32_t object_id, int level, const std::st
 bool TreeMender::IsMalformed(uint32_t object_id, const RecordView& record) const {
   const auto object = walk_.objects.find(object_id);
   if (object == walk_.objects.end()) return false;
-  ObjectInfo info;
-  uint32_t id = 0;
-  GraveyardEntry entry;
-  switch (object->second.kind) {
-    case ObjectKind::kCatalogue:
-      return !ParseCatalogueRecord(record.key, record.value, &info);
-    case ObjectKind::kGraveyard:
-      return !ParseGraveyardRecord(record.key, record.value, &id, &entry);
-    default:
-      return false;
-  }
+  const ObjectKind kind = object->second.kind;
+  if (kind != ObjectKind::kCatalogue && kind != ObjectKind::kGraveyard) return false;
+  WalkedObject named;
+  return !ReadObjectRecord(image_, kind, record, &named);
 }
 
 uint64_t TreeMender::WriteLeafFrom(uint32_t object_id, const std::string& low,
@@ -277,7 +269,8 @@ bool TreeMender::HoldsNode(Pfn pfn) const {
   return NodeIsWhole(image_.NodeAt(pfn, header.order), image_.hash_seed());
 }
 
-// Frames without owner that nothing refers to.
+// Frames without owner that nothing refers to. What a hole of the file holds is read only where it
+// is then taken, for the first frames of a hole are free: reading gives it pages on tmpfs.
 Pfn TreeMender::FindFreeRun(unsigned order) {
   for (const bool any : {false, true}) {
     const Pfn pfn = FindFreeRun(order, any);
@@ -288,7 +281,8 @@ Pfn TreeMender::FindFreeRun(unsigned order) {
 
 Pfn TreeMender::FindFreeRun(unsigned order, bool any) {
   const uint64_t frames = 1ull << order;
-  for (Pfn pfn = 0; pfn + frames <= image_.frames(); pfn += frames) {
+  Pfn& next = free_from_[any ? 1 : 0][order];
+  for (Pfn pfn = next; pfn + frames <= image_.frames(); pfn += frames) {
     bool is_free = true;
     for (Pfn at = pfn; at < pfn + frames && is_free; at++) {
       is_free = image_.Holds(at, 0) && !walk_.reached[at] && image_.OwnerWordAt(at) == 0 &&
@@ -296,8 +290,10 @@ Pfn TreeMender::FindFreeRun(unsigned order, bool any) {
     }
     if (!is_free) continue;
     for (Pfn at = pfn; at < pfn + frames; at++) taken_.insert(at);
+    next = pfn;
     return pfn;
   }
+  next = image_.frames();
   return 0;
 }
 

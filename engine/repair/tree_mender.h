@@ -84,7 +84,8 @@ class TreeMender {
   uint64_t next_number_;
   bool orphans_known_ = false;
   std::map<uint32_t, std::vector<Orphan>> orphans_;  // by object; highest number first
-  std::set<Pfn> taken_;  // frames given to new nodes, and orphans in use
+  std::set<Pfn> taken_;                       // frames given to new nodes, and orphans in use
+  Pfn free_from_[2][kNodeOrderMax + 1] = {};  // no run before it is free; by `any` and order
 };
 
 }  // namespace tuff
