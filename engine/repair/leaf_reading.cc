@@ -111,6 +111,9 @@ std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site,
     const bool whole = NodeIsWhole(seen, image.hash_seed());
     return problem(whole ? ProblemCode::kChildWord : ProblemCode::kNodeDamaged, ReasonOf(s));
   }
+  if (!RangesHaveKeys(seen)) {
+    return problem(ProblemCode::kNodeDamaged, "a range of the node has no keys");
+  }
   if (!ChildTagMatches(word, seen.number())) {
     return problem(ProblemCode::kChildWord, "child word and node number do not match");
   }
@@ -150,6 +153,15 @@ bool ReadObjectRecord(const PoolImage& image, ObjectKind tree, const RecordView&
       anchor.object_id != object->id &&
       anchor.checksum == AnchorChecksum(anchor, image.hash_seed(), object->anchor);
   return !of_another;
+}
+
+bool RangesHaveKeys(const NodeView& node) {
+  constexpr std::string_view kFirstKey("\0", 1);
+  if (node.low() == kFirstKey || (node.has_high() && node.high() <= kFirstKey)) return false;
+  if (node.is_leaf() || node.separators() == 0) return true;
+  std::string first;
+  node.AppendSeparator(0, &first);
+  return first > kFirstKey;
 }
 
 bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind) {

@@ -102,6 +102,10 @@ std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site,
 bool ReadObjectRecord(const PoolImage& image, ObjectKind tree, const RecordView& record,
                       WalkedObject* object);
 
+/// False: below one of the node's keys no other can lie, as no tree has it; cursors would be led
+/// astray. REQUIRES: the node has been verified.
+bool RangesHaveKeys(const NodeView& node);
+
 bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind);
 
 }  // namespace tuff

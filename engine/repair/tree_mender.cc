@@ -54,6 +54,7 @@ void TreeMender::FindOrphans() {
       if (header.order > kNodeOrderMax || !image_.Holds(pfn, header.order)) return;
       const NodeView node = image_.NodeAt(pfn, header.order);
       if (!VerifyNode(node, image_.hash_seed(), header.object_id).ok()) return;
+      if (!RangesHaveKeys(node)) return;
       orphans_[header.object_id].push_back({pfn, header.order, header.level, header.number});
     });
   }

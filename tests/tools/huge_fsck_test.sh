@@ -23,6 +23,7 @@ mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
 print("%s: %.2f s, %d MiB" % (" ".join(sys.argv[2:]), time.time() - start, mib))
 open("mib", "w").write(str(mib))
 sys.exit(code)' "$tuff" "$@"
+  # shellcheck disable=SC2034  # what code reads
   rc=$?
   checks=$((checks + 1))
   [ "$(cat mib)" -lt 1024 ] || fail "it took $(cat mib) MiB"
