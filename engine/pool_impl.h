@@ -38,6 +38,7 @@ class Pool::Impl {
   Versions versions;
   Graveyard graveyard;
   std::atomic<uint64_t> transactions{0};  // alive
+  std::atomic<bool> scrubbing{false};
   std::mutex mutex;
   std::map<uint32_t, OpenStoreEntry> stores;  // by object id; guarded by mutex
   bool background_consolidation = false;

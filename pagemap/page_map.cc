@@ -348,6 +348,27 @@ Status PageMap::SetGraveyardInUse(bool in_use) {
   return Status();
 }
 
+Status PageMap::ForgetCrash() {
+  if (Status s = domain_->CheckWritable(); !s.ok()) return s;
+  std::lock_guard lock(superblock_mutex_);
+  Superblock next = superblock_;
+  next.state &= ~kStateCrashedSinceScrub;
+  if (Status s = WriteSuperblocks(*domain_, next); !s.ok()) return s;
+  Adopt(next);
+  crashed_since_scrub_.store(false, std::memory_order_release);
+  return Status();
+}
+
+Status PageMap::ExamineCopy(int copy) const {
+  auto bytes = Medium::SizeOf(fd_.get(), path_);
+  if (!bytes.ok()) return bytes.TakeStatus();
+  std::lock_guard lock(superblock_mutex_);
+  Superblock superblock;
+  std::memcpy(&superblock, base() + OffsetOf(copy == 0 ? kSuperblockPfn : kMirrorPfn),
+              sizeof superblock);
+  return ExamineSuperblock(superblock, *bytes, path_);
+}
+
 Result<uint32_t> PageMap::NextObjectId() {
   std::lock_guard lock(superblock_mutex_);
   Superblock next = superblock_;

@@ -5,6 +5,7 @@
 // Thread-safety: accessors, NextNumber and NextObjectId from any thread; Close is the last call.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -51,9 +52,13 @@ class PageMap {
   /// True if this mount has recovered it in an overlay, and the file is as the crash left it.
   bool recovered_in_memory() const { return was_unclean() && read_only(); }
   /// True if a torn record may be the trace of a crash: one has happened since the last scrub.
-  bool crashed_since_scrub() const { return crashed_since_scrub_; }
+  bool crashed_since_scrub() const { return crashed_since_scrub_.load(std::memory_order_acquire); }
+  /// For who has seen that nothing torn is left: from now on, durably, a torn record is damage.
+  Status ForgetCrash();
   /// A moment's copy.
   Superblock superblock() const;
+  /// What is wrong with copy 0 or 1 as it lies there; OK if nothing.
+  Status ExamineCopy(int copy) const;
   const std::string& path() const { return path_; }
   void Log(LogLevel level, const std::string& line) const;
 
@@ -108,7 +113,7 @@ class PageMap {
   std::unique_ptr<Limbo> limbo_;
   std::unique_ptr<Lanes> lanes_;
   bool was_clean_ = false;
-  bool crashed_since_scrub_ = false;
+  std::atomic<bool> crashed_since_scrub_{false};
   bool closed_ = true;  // until it is mounted
 
   mutable std::mutex superblock_mutex_;

@@ -238,7 +238,8 @@ bool Fsck::AdoptOrphans(const PoolWalkResult& walk) {
     Tell(std::move(problem));
     CatalogueEntry entry{store.anchor, static_cast<uint32_t>(ObjectKind::kStore), 0};
     std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
-    if (mender.Change(catalogue, RecordType::kPut, CatalogueKey(store.id), value + store.name)) {
+    if (mender.Change(catalogue, RecordType::kPut, CatalogueKey(store.id),
+                      value.append(store.name))) {
       adopted = true;
     } else {
       report_.unrepaired++;

@@ -37,34 +37,43 @@ std::string Whose(const RecordView& record) {
 
 }  // namespace
 
-LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn) {
-  LeafContents leaf;
+void ReadBase(const NodeView& node, uint64_t hash_seed, LeafContents* leaf) {
   for (size_t i = 0; i < node.count(); i++) {
     RecordView record;
     const size_t at = node.RecordOffset(i);
     if (ReadRecord(node.data(), at, node.base_end(), RecordSeed(hash_seed, node.number(), at),
                    &record)) {
-      leaf.records.push_back(record);
+      leaf->records.push_back(record);
       continue;
     }
     const bool parsed = ParseRecord(node.data(), at, node.base_end(), &record);
-    leaf.problems.push_back(MakeProblem(
+    leaf->problems.push_back(MakeProblem(
         ProblemCode::kRecordDamaged,
         fmt::format("base record {} is damaged{}", i, parsed ? " (" + Whose(record) + ")" : "")));
   }
+}
+
+LogEnd ReadLog(const NodeView& node, uint64_t hash_seed, bool may_be_torn, LeafContents* leaf) {
   std::vector<LogRecord> logged;
   const size_t end = WalkLog(node, hash_seed, TailSlots(node.order()), &logged);
-  for (const LogRecord& entry : logged) leaf.records.push_back(entry.record);
-  if (IsZeroFrom(node, end)) return leaf;
+  for (const LogRecord& entry : logged) leaf->records.push_back(entry.record);
+  if (IsZeroFrom(node, end)) return {end, logged.size()};
   if (may_be_torn && !ValidRecordBehind(node, hash_seed, end)) {
-    leaf.torn_at = end;
+    leaf->torn_at = end;
   } else {
-    leaf.problems.push_back(
+    leaf->problems.push_back(
         MakeProblem(ProblemCode::kLogDamaged,
                     fmt::format("log is damaged at byte {} of the node; keys of it may have "
                                 "older values now",
                                 end)));
   }
+  return {end, logged.size()};
+}
+
+LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn) {
+  LeafContents leaf;
+  ReadBase(node, hash_seed, &leaf);
+  ReadLog(node, hash_seed, may_be_torn, &leaf);
   return leaf;
 }
 
@@ -88,7 +97,7 @@ std::vector<RecordView> NewestOf(std::vector<RecordView> records, std::string_vi
   return records;
 }
 
-std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site, uint64_t word,
+std::optional<Problem> ExamineWord(const PoolFrames& pool, const NodeSite& site, uint64_t word,
                                    NodeView* node) {
   const Pfn pfn = ChildPfn(word);
   const auto problem = [&](ProblemCode code, std::string text) {
@@ -97,18 +106,18 @@ std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site,
     found.object_id = site.object_id;
     return found;
   };
-  if (!image.Holds(pfn, 0)) {
+  if (!pool.Holds(pfn, 0)) {
     return problem(ProblemCode::kChildWord,
                    fmt::format("the word at {:#x} leads outside the pool's data", site.place));
   }
-  const NodeView seen(image.base() + OffsetOf(pfn), pfn);
-  if (seen.header().order > kNodeOrderMax || !image.Holds(pfn, seen.header().order) ||
+  const NodeView seen(pool.base + OffsetOf(pfn), pfn);
+  if (seen.header().order > kNodeOrderMax || !pool.Holds(pfn, seen.header().order) ||
       pfn % (1ull << seen.header().order) != 0) {
     return problem(ProblemCode::kNodeDamaged, "the node's header is damaged");
   }
-  if (Status s = VerifyNode(seen, image.hash_seed(), site.object_id); !s.ok()) {
+  if (Status s = VerifyNode(seen, pool.hash_seed, site.object_id); !s.ok()) {
     // A whole node of another object is not damaged: the word is.
-    const bool whole = NodeIsWhole(seen, image.hash_seed());
+    const bool whole = NodeIsWhole(seen, pool.hash_seed);
     return problem(whole ? ProblemCode::kChildWord : ProblemCode::kNodeDamaged, ReasonOf(s));
   }
   if (!RangesHaveKeys(seen)) {
@@ -164,12 +173,12 @@ bool RangesHaveKeys(const NodeView& node) {
   return first > kFirstKey;
 }
 
-bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind) {
-  if (pfn != kCatalogueAnchorPfn && !image.Holds(pfn, 0)) return false;
-  Anchor anchor;
-  std::memcpy(&anchor, image.base() + OffsetOf(pfn), sizeof anchor);
-  return anchor.checksum == AnchorChecksum(anchor, image.hash_seed(), pfn) &&
-         anchor.object_id == id && anchor.kind == static_cast<uint32_t>(kind);
+bool AnchorIsWhole(const PoolFrames& pool, Pfn pfn, uint32_t id, ObjectKind kind) {
+  if (pfn != kCatalogueAnchorPfn && !pool.Holds(pfn, 0)) return false;
+  Anchor anchor{};
+  std::memcpy(&anchor, pool.base + OffsetOf(pfn), offsetof(Anchor, root));
+  return anchor.checksum == AnchorChecksum(anchor, pool.hash_seed, pfn) && anchor.object_id == id &&
+         anchor.kind == static_cast<uint32_t>(kind);
 }
 
 }  // namespace tuff

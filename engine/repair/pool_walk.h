@@ -88,14 +88,41 @@ struct LeafContents {
 };
 /// REQUIRES: the node has been verified. `may_be_torn`: a torn last record is no problem.
 LeafContents ReadLeaf(const NodeView& node, uint64_t hash_seed, bool may_be_torn);
+/// Its first half, the base, which never changes.
+void ReadBase(const NodeView& node, uint64_t hash_seed, LeafContents* leaf);
+/// Its second half. Where the log's whole records end, and how many there are.
+struct LogEnd {
+  size_t at;
+  size_t records;
+};
+LogEnd ReadLog(const NodeView& node, uint64_t hash_seed, bool may_be_torn, LeafContents* leaf);
 
 /// The newest record of each key in the range, by key; deletes left out.
 std::vector<RecordView> NewestOf(std::vector<RecordView> records, std::string_view low,
                                  const std::optional<std::string>& high);
 
+/// A pool's frames, an image's or a mounted pool's, for who examines them.
+struct PoolFrames {
+  const std::byte* base;
+  uint64_t frames;
+  uint64_t hash_seed;
+
+  /// As PoolImage::Holds.
+  bool Holds(Pfn pfn, unsigned order) const {
+    return pfn < frames && !IsReserved(pfn) && (1ull << order) <= frames - pfn;
+  }
+};
+inline PoolFrames FramesOf(const PoolImage& image) {
+  return {image.base(), image.frames(), image.hash_seed()};
+}
+
 /// What is wrong with the node that `word` leads to, as a site has it; nothing if it is sound.
-std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site, uint64_t word,
+std::optional<Problem> ExamineWord(const PoolFrames& pool, const NodeSite& site, uint64_t word,
                                    NodeView* node);
+inline std::optional<Problem> ExamineWord(const PoolImage& image, const NodeSite& site,
+                                          uint64_t word, NodeView* node) {
+  return ExamineWord(FramesOf(image), site, word, node);
+}
 
 /// What a record of the catalogue or the graveyard names. False: the record is malformed, or leads
 /// to no frame that could be its anchor; a damaged anchor is no reason.
@@ -106,6 +133,10 @@ bool ReadObjectRecord(const PoolImage& image, ObjectKind tree, const RecordView&
 /// astray. REQUIRES: the node has been verified.
 bool RangesHaveKeys(const NodeView& node);
 
-bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind);
+/// Looks at nothing that changes while the object is there.
+bool AnchorIsWhole(const PoolFrames& pool, Pfn pfn, uint32_t id, ObjectKind kind);
+inline bool AnchorIsWhole(const PoolImage& image, Pfn pfn, uint32_t id, ObjectKind kind) {
+  return AnchorIsWhole(FramesOf(image), pfn, id, kind);
+}
 
 }  // namespace tuff

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "tuff/options.h"
+#include "tuff/scrub.h"
 #include "tuff/snapshot.h"
 #include "tuff/statistics.h"
 #include "tuff/status.h"
@@ -115,6 +116,16 @@ class Pool {
 
   /// A transaction on a snapshot of its own. Errors: NoMemory.
   Result<std::unique_ptr<Transaction>> BeginTransaction();
+
+  /// Looks at every checksum, key range and reference of the pool, beside readers and writers,
+  /// which wait for it no longer than a leaf's log takes to be read. What is wrong is in the
+  /// result; the pool is not repaired (that is for `tuff fsck`). Blocks until all has been seen or
+  /// `progress` has said stop; sleeps, without a latch, where `bytes_per_second` says so. After a
+  /// crash, a scrub that has found nothing wrong in one mount, stops and resumptions included, has
+  /// cut off the ends of logs that the crash had torn, and clears PoolInfo::crashed_since_scrub
+  /// (not in a read-only pool). See scrub.h for what it does not judge. Errors: Busy (another scrub
+  /// is under way), InvalidArgument (the token), Io, NoMemory.
+  Result<ScrubResult> Scrub(const ScrubOptions& options = {});
 
   Statistics GetStatistics() const;
   PoolInfo GetInfo() const;

@@ -5,6 +5,7 @@
 #include "tuff/iterator.h"     // IWYU pragma: export
 #include "tuff/options.h"      // IWYU pragma: export
 #include "tuff/pool.h"         // IWYU pragma: export
+#include "tuff/scrub.h"        // IWYU pragma: export
 #include "tuff/snapshot.h"     // IWYU pragma: export
 #include "tuff/statistics.h"   // IWYU pragma: export
 #include "tuff/status.h"       // IWYU pragma: export
