@@ -2,6 +2,8 @@
 // nothing.
 #include "engine/repair/fsck.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "tests/damage/patient.h"
@@ -82,6 +84,47 @@ TEST(FsckTableTest, TheDocumentHasTheTable) {
   }
   EXPECT_EQ(text.substr(from + kBegin.size(), to - from - kBegin.size()), table)
       << "write it anew: TUFF_UPDATE_DOCS=1 fsck_test --gtest_filter='*TheDocument*'";
+}
+
+// A record of the catalogue that says store `id` has its anchor in `anchor`.
+void Name(Patient& patient, uint32_t id, Pfn anchor) {
+  const CatalogueEntry entry{anchor, static_cast<uint32_t>(ObjectKind::kStore), 0};
+  const std::string value(reinterpret_cast<const char*>(&entry), sizeof entry);
+  patient.Add(patient.LeafOf(patient.Catalogue(), CatalogueKey(id)), CatalogueKey(id),
+              value + "ghost");
+}
+
+TEST(FsckCatalogueTest, RecordsThatLeadToNoAnchorOfTheirOwnAreRemoved) {
+  for (const int where : {0, 1, 2}) {
+    Patient patient;
+    const Pfn anchors[] = {patient.TallStore().anchor, patient.image().frames() + 7, kLanesPfn};
+    Name(patient, 400, anchors[where]);
+    patient.LetGo();
+    const std::set<ProblemCode> expected = {ProblemCode::kCatalogueRecord};
+    EXPECT_EQ(RunFsckOn(patient.path(), FsckMode::kCheck).codes, expected) << where;
+    const FsckOutcome repair = RunFsckOn(patient.path(), FsckMode::kRepair);
+    EXPECT_EQ(repair.codes, expected) << where;
+    EXPECT_EQ(repair.unrepaired, 0u);
+    EXPECT_TRUE(RunFsckOn(patient.path(), FsckMode::kCheck).sound);
+    auto pool = Pool::Open(patient.path(), SmallPool().open);
+    ASSERT_OK(pool.status());
+    EXPECT_EQ(Problems(**pool), "");
+    EXPECT_OK((*pool)->Close());
+  }
+}
+
+TEST(FsckTruncatedTest, NothingIsWritten) {
+  for (const bool unclean : {false, true}) {
+    Patient patient(unclean ? TheRichPool().unclean : TheRichPool().clean);
+    const auto bytes = static_cast<off_t>(patient.image().file_bytes() / 2);
+    patient.LetGo();
+    ASSERT_EQ(truncate(patient.path().c_str(), bytes), 0);
+    const std::string before = ReadFile(patient.path());
+    for (const FsckMode mode : {FsckMode::kPreen, FsckMode::kRepair}) {
+      EXPECT_GT(RunFsckOn(patient.path(), mode).unrepaired, 0u);
+      EXPECT_TRUE(ReadFile(patient.path()) == before);
+    }
+  }
 }
 
 TEST(FsckSelfTest, TheChecksumsAreRight) { EXPECT_OK(TestChecksums()); }
