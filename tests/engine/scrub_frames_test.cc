@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "tests/engine/pool_bytes.h"
@@ -287,40 +288,6 @@ TEST_F(ScrubFramesTest, AReadOnlyPool) {
   EXPECT_EQ(result.problems[1].pfn, kLanesPfn + 3);
 }
 
-TEST_F(ScrubFramesTest, NothingAfterACrash) {
-  TempDir dir;
-  const std::string path = dir.File("pool");
-  for (int kills = 0; kills < 4; kills++) {
-    EXPECT_EQ(RunInChild([&] {
-                auto pool = kills == 0 ? Pool::Create(path, SmallPool())
-                                       : Pool::Open(path, SmallPool().open);
-                ASSERT_OK(pool);
-                auto store = (*pool)->OpenOrCreateStore("store");
-                ASSERT_OK(store);
-                auto filled = (*pool)->CreateStore("filled" + std::to_string(kills));
-                ASSERT_OK(filled);
-                auto loader = (*filled)->NewBulkLoader();
-                ASSERT_OK(loader);
-                for (int i = 10000; i < 12000; i++) {
-                  ASSERT_OK((*loader)->Add(std::to_string(i), std::string(300, 'v')));
-                  ASSERT_OK((*store)->Put(std::to_string(i * 7919 % 10007), "value"));
-                }
-                if (kills % 2 == 1) {
-                  ASSERT_OK((*pool)->DropStore("filled" + std::to_string(kills - 1)));
-                }
-                _exit(0);
-              }),
-              0);
-    for (const OpenOptions& options : {ReadOnly(), SmallPool().open}) {
-      auto pool = Pool::Open(path, options);
-      ASSERT_OK(pool);
-      for (const ScrubResult& found : {Scrub(**pool), ScrubByQuestions(**pool, 2)}) {
-        EXPECT_TRUE(found.problems.empty()) << Describe(found);
-      }
-    }
-  }
-}
-
 TEST_F(ScrubFramesTest, WhatWasNeverWrittenOfASparseFileStaysSo) {
   TempDir dir;
   const std::string path = dir.File("pool");
@@ -343,6 +310,69 @@ TEST_F(ScrubFramesTest, WhatWasNeverWrittenOfASparseFileStaysSo) {
   const ScrubResult leak = Scrub(**large);
   ASSERT_EQ(leak.problems.size(), 1u) << Describe(leak);
   EXPECT_EQ(leak.problems[0].pfn, pfn);
+}
+
+// At a step's first turn, copies the pool's file as a process that is killed there leaves it.
+class Copier : public StepObserver {
+ public:
+  Copier(std::string_view step, const std::string& from, const std::string& to)
+      : step_(step), from_(from), to_(to) {
+    SetStepObserver(this);
+  }
+  ~Copier() override { SetStepObserver(nullptr); }
+  void OnPoint(const Step& step) override {
+    if (step.id != step_ || done_.exchange(true)) return;
+    EXPECT_TRUE(std::filesystem::copy_file(from_, to_));
+  }
+  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
+  bool OnFence(const Step&, const std::byte*) override { return true; }
+  bool done() const { return done_; }
+
+ private:
+  const std::string_view step_;
+  const std::string from_;
+  const std::string to_;
+  std::atomic<bool> done_{false};
+};
+
+TEST(ScrubFramesAfterCrashTest, Nothing) {
+  for (const std::string_view step :
+       {"smo.3", "smo.5", "smo.6", "smo.7", "smo.10", "smo.11", "object.4", "object.5", "object.8",
+        "change.5", "change.6", "change.7", "change.11", "batch.6", "batch.11", "group.2"}) {
+    PoolFixture fixture;
+    const std::string copy = fixture.path() + " killed";
+    {
+      const Copier copier(step, fixture.path(), copy);
+      for (int turn = 0; turn < 3; turn++) {
+        auto filled = fixture.pool().CreateStore("filled");
+        ASSERT_OK(filled);
+        auto loader = (*filled)->NewBulkLoader();
+        ASSERT_OK(loader);
+        for (int i = 10000; i < 12000; i++) {
+          ASSERT_OK((*loader)->Add(std::to_string(i), std::string(200, 'v')));
+          ASSERT_OK(fixture.store().Put(std::to_string(i * 7919 % 10007), "value"));
+        }
+        WriteBatch batch;
+        for (const char* key : {"1", "1a"}) ASSERT_OK(batch.Put(fixture.store(), key, "value"));
+        ASSERT_OK(fixture.pool().Write(batch));
+        if (turn > 0) {
+          ASSERT_OK((*loader)->Finish());
+        }
+        loader = Status(Code::kNotFound, "");
+        ASSERT_OK(fixture.pool().DropStore("filled"));
+      }
+      ASSERT_OK(fixture.pool().WaitForBackgroundWork());
+      ASSERT_TRUE(copier.done()) << step;
+    }
+    for (const OpenOptions& options : {ReadOnly(), SmallPool().open}) {
+      auto pool = Pool::Open(copy, options);
+      ASSERT_OK(pool);
+      EXPECT_TRUE((*pool)->GetInfo().crashed_since_scrub);
+      for (const ScrubResult& found : {Scrub(**pool), ScrubByQuestions(**pool, 2)}) {
+        EXPECT_TRUE(found.problems.empty()) << step << ": " << Describe(found);
+      }
+    }
+  }
 }
 
 // Stops the first thread but its own that comes to a step.
