@@ -105,9 +105,11 @@ class Leaks {
   std::multiset<Pfn> pfns_;
 };
 
-TEST(ScrubStress, FindsNothingFalseBesideWriters) {
+class ScrubStress : public testing::TestWithParam<Granularity> {};
+
+TEST_P(ScrubStress, FindsNothingFalseBesideWriters) {
   Perturber perturber(5, kSanitized ? 15 : 0);
-  CreateOptions create = SmallPool(128 << 20);
+  CreateOptions create = SmallPool(128 << 20, GetParam());
   create.open.background_consolidation = true;
   PoolFixture fixture(create);
   Pool& pool = fixture.pool();
@@ -172,6 +174,12 @@ TEST(ScrubStress, FindsNothingFalseBesideWriters) {
   RecordProperty("scrubs", static_cast<int>(finished));
   std::printf("%lu scrubs of %lu nodes in all\n", finished, nodes);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, ScrubStress,
+                         testing::Values(Granularity::kCacheLine, Granularity::kPage),
+                         [](const auto& test) {
+                           return test.param == Granularity::kPage ? "Page" : "CacheLine";
+                         });
 
 }  // namespace
 }  // namespace tuff::test

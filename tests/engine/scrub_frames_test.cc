@@ -338,7 +338,7 @@ class Copier : public StepObserver {
 TEST(ScrubFramesAfterCrashTest, Nothing) {
   for (const std::string_view step :
        {"smo.3", "smo.5", "smo.6", "smo.7", "smo.10", "smo.11", "object.4", "object.5", "object.8",
-        "change.5", "change.6", "change.7", "change.11", "batch.6", "batch.11", "group.2"}) {
+        "change.5", "change.6", "change.7", "change.11", "batch.6", "batch.11"}) {
     PoolFixture fixture;
     const std::string copy = fixture.path() + " killed";
     {
