@@ -238,6 +238,7 @@ void FrameScrub::Judge(const Head& suspect, Findings* findings) {
   const Pfn pfn = suspect.pfn;
   const Head now = ReadHead(pfn);
   if (!is_as_before(now)) return;
+  SEQUENCE_POINT("scrub.suspect");
   const Reached reached = IsReached(now, Trust::kExamined);
   if (reached == Reached::kYes) return;
   const bool inside = IsInside(pfn);

@@ -1,10 +1,9 @@
 // Pool::Scrub, where it looks at the frame table and at lanes: leaks, owner words where none should
-// be, lanes that are not empty; and what looks like these for a moment.
+// be, lanes that are not empty.
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <chrono>
-#include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "tests/engine/pool_bytes.h"
@@ -245,7 +244,7 @@ TEST_F(ScrubFramesTest, NothingWhileOldNodesArePinned) {
   EXPECT_EQ(value->view(), std::string(100, 'v'));
 }
 
-// The worker is kept from its next step, so that a tree is gone in part.
+// The worker ends between two steps, so that a tree is gone in part.
 TEST_F(ScrubFramesTest, NothingOfWhatIsBeingDismantled) {
   auto filled = pool().CreateStore("filled");
   ASSERT_OK(filled);
@@ -257,10 +256,25 @@ TEST_F(ScrubFramesTest, NothingOfWhatIsBeingDismantled) {
   ASSERT_OK((*loader)->Finish());
   loader = Status(Code::kNotFound, "");
   ASSERT_OK(pool().WaitForBackgroundWork());
+  Graveyard& graveyard = PoolTestPeer::GetGraveyard(pool());
+  const uint64_t before = pool().GetStatistics().nodes_dismantled;
+  std::unique_lock step(graveyard.step_mutex());
   ASSERT_OK(pool().DropStore("filled"));
-  EXPECT_EQ(Describe(Scrub(pool())).find("pfn"), std::string::npos);
+  while (pool().GetStatistics().nodes_dismantled == before) {
+    step.unlock();
+    std::this_thread::yield();
+    step.lock();
+  }
+  std::thread stopping([&] { graveyard.Stop(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  step.unlock();
+  stopping.join();
+  EXPECT_EQ(Check(pool()).buried, 1u);
+  ExpectNothing();
+  Remount();
   ExpectNothing();
   ASSERT_OK(pool().WaitForBackgroundWork());
+  EXPECT_EQ(Check(pool()).buried, 0u);
   ExpectNothing();
 }
 
@@ -310,171 +324,6 @@ TEST_F(ScrubFramesTest, WhatWasNeverWrittenOfASparseFileStaysSo) {
   const ScrubResult leak = Scrub(**large);
   ASSERT_EQ(leak.problems.size(), 1u) << Describe(leak);
   EXPECT_EQ(leak.problems[0].pfn, pfn);
-}
-
-// At a step's first turn, copies the pool's file as a process that is killed there leaves it.
-class Copier : public StepObserver {
- public:
-  Copier(std::string_view step, const std::string& from, const std::string& to)
-      : step_(step), from_(from), to_(to) {
-    SetStepObserver(this);
-  }
-  ~Copier() override { SetStepObserver(nullptr); }
-  void OnPoint(const Step& step) override {
-    if (step.id != step_ || done_.exchange(true)) return;
-    EXPECT_TRUE(std::filesystem::copy_file(from_, to_));
-  }
-  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
-  bool OnFence(const Step&, const std::byte*) override { return true; }
-  bool done() const { return done_; }
-
- private:
-  const std::string_view step_;
-  const std::string from_;
-  const std::string to_;
-  std::atomic<bool> done_{false};
-};
-
-TEST(ScrubFramesAfterCrashTest, Nothing) {
-  for (const std::string_view step :
-       {"smo.3", "smo.5", "smo.6", "smo.7", "smo.10", "smo.11", "object.4", "object.5", "object.8",
-        "change.5", "change.6", "change.7", "change.11", "batch.6", "batch.11"}) {
-    PoolFixture fixture;
-    const std::string copy = fixture.path() + " killed";
-    {
-      const Copier copier(step, fixture.path(), copy);
-      for (int turn = 0; turn < 3; turn++) {
-        auto filled = fixture.pool().CreateStore("filled");
-        ASSERT_OK(filled);
-        auto loader = (*filled)->NewBulkLoader();
-        ASSERT_OK(loader);
-        for (int i = 10000; i < 12000; i++) {
-          ASSERT_OK((*loader)->Add(std::to_string(i), std::string(200, 'v')));
-          ASSERT_OK(fixture.store().Put(std::to_string(i * 7919 % 10007), "value"));
-        }
-        WriteBatch batch;
-        for (const char* key : {"1", "1a"}) ASSERT_OK(batch.Put(fixture.store(), key, "value"));
-        ASSERT_OK(fixture.pool().Write(batch));
-        if (turn > 0) {
-          ASSERT_OK((*loader)->Finish());
-        }
-        loader = Status(Code::kNotFound, "");
-        ASSERT_OK(fixture.pool().DropStore("filled"));
-      }
-      ASSERT_OK(fixture.pool().WaitForBackgroundWork());
-      ASSERT_TRUE(copier.done()) << step;
-    }
-    for (const OpenOptions& options : {ReadOnly(), SmallPool().open}) {
-      auto pool = Pool::Open(copy, options);
-      ASSERT_OK(pool);
-      EXPECT_TRUE((*pool)->GetInfo().crashed_since_scrub);
-      for (const ScrubResult& found : {Scrub(**pool), ScrubByQuestions(**pool, 2)}) {
-        EXPECT_TRUE(found.problems.empty()) << step << ": " << Describe(found);
-      }
-    }
-  }
-}
-
-// Stops the first thread but its own that comes to a step.
-class Holder : public StepObserver {
- public:
-  explicit Holder(std::string_view step) : step_(step) { SetStepObserver(this); }
-  ~Holder() override { SetStepObserver(nullptr); }
-  void OnPoint(const Step& step) override {
-    if (step.id != step_ || std::this_thread::get_id() == own_ || held_.exchange(true)) return;
-    while (!let_go_) std::this_thread::yield();
-  }
-  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
-  bool OnFence(const Step&, const std::byte*) override { return true; }
-  bool held() const { return held_; }
-  void LetGo() { let_go_ = true; }
-
- private:
-  const std::string_view step_;
-  const std::thread::id own_ = std::this_thread::get_id();
-  std::atomic<bool> held_{false};
-  std::atomic<bool> let_go_{false};
-};
-
-// What a change of structure does is half done: the trees have been seen, frames are looked at.
-class ScrubBesideTest : public ScrubFramesTest {
- protected:
-  void ExpectNothingAt(std::initializer_list<std::string_view> steps,
-                       const std::function<void()>& change) {
-    for (const std::string_view step : steps) {
-      ScrubOptions options;
-      const ScrubResult now = Scrub(pool());
-      EXPECT_TRUE(now.problems.empty()) << step << ": " << Describe(now);
-      options.progress = [&](const ScrubProgress& progress) { return progress.nodes < now.nodes; };
-      options.resume_from = Scrub(pool(), options).resume_token;
-      ASSERT_NE(options.resume_from, "");
-      options.progress = nullptr;
-      Holder holder(step);
-      std::atomic<bool> done{false};
-      std::thread changing([&] {
-        change();
-        done = true;
-      });
-      while (!holder.held() && !done) std::this_thread::yield();
-      EXPECT_TRUE(holder.held()) << step;
-      std::thread letting_go([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        holder.LetGo();
-      });
-      const ScrubResult result = Scrub(pool(), options);
-      EXPECT_TRUE(result.problems.empty()) << step << ": " << Describe(result);
-      EXPECT_TRUE(result.finished);
-      letting_go.join();
-      changing.join();
-      ASSERT_OK(pool().WaitForBackgroundWork());
-    }
-    ExpectNothing();
-  }
-  int n_ = 0;
-};
-
-TEST_F(ScrubBesideTest, APutIntoAFullLeaf) {
-  ExpectNothingAt({"smo.2", "smo.3", "smo.5", "smo.6", "smo.7", "smo.10", "smo.11", "smo.13"}, [&] {
-    for (int i = 0; i < 200; i++) {
-      ASSERT_OK(store().Put("new" + std::to_string(n_++), std::string(200, 'v')));
-    }
-  });
-}
-
-TEST_F(ScrubBesideTest, CreatingAStore) {
-  ExpectNothingAt({"object.2", "object.4", "object.5", "object.8", "object.10"},
-                  [&] { ASSERT_OK(pool().CreateStore(std::to_string(n_++))); });
-}
-
-TEST_F(ScrubBesideTest, DroppingAStore) {
-  const auto fill_and_drop = [&] {
-    auto made = pool().CreateStore(std::to_string(n_));
-    ASSERT_OK(made);
-    for (int i = 0; i < 300; i++) ASSERT_OK((*made)->Put(std::to_string(i), std::string(99, 'v')));
-    ASSERT_OK(pool().DropStore(std::to_string(n_++)));
-    ASSERT_OK(pool().WaitForBackgroundWork());
-  };
-  ExpectNothingAt({"batch.4", "batch.6", "batch.10", "batch.11", "batch.13", "batch.shown",
-                   "change.5", "change.6", "change.7", "change.10", "change.13"},
-                  fill_and_drop);
-}
-
-TEST_F(ScrubBesideTest, ABulkLoad) {
-  const auto load = [&] {
-    auto made = pool().CreateStore(std::to_string(n_++));
-    ASSERT_OK(made);
-    ASSERT_OK((*made)->Put("key", "value"));
-    ASSERT_OK((*made)->Delete("key"));
-    auto loader = (*made)->NewBulkLoader();
-    ASSERT_OK(loader);
-    for (int i = 10000; i < 14000; i++) {
-      ASSERT_OK((*loader)->Add(std::to_string(i), std::string(99, 'v')));
-    }
-    ASSERT_OK((*loader)->Finish());
-  };
-  ExpectNothingAt({"change.2", "change.5", "change.6", "change.7", "change.10", "change.11",
-                   "change.13", "batch.4", "batch.6", "batch.10", "batch.13"},
-                  load);
 }
 
 }  // namespace
