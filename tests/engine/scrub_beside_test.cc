@@ -78,27 +78,6 @@ TEST(ScrubAfterKillTest, FindsNothingWrong) {
   }
 }
 
-// Stops the first thread but its own that comes to a step.
-class Holder : public StepObserver {
- public:
-  explicit Holder(std::string_view step) : step_(step) { SetStepObserver(this); }
-  ~Holder() override { SetStepObserver(nullptr); }
-  void OnPoint(const Step& step) override {
-    if (step.id != step_ || std::this_thread::get_id() == own_ || held_.exchange(true)) return;
-    while (!let_go_) std::this_thread::yield();
-  }
-  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
-  bool OnFence(const Step&, const std::byte*) override { return true; }
-  bool held() const { return held_; }
-  void LetGo() { let_go_ = true; }
-
- private:
-  const std::string_view step_;
-  const std::thread::id own_ = std::this_thread::get_id();
-  std::atomic<bool> held_{false};
-  std::atomic<bool> let_go_{false};
-};
-
 // What a change of structure does is half done: the trees have been seen, frames are looked at.
 class ScrubBesideTest : public ScrubTest {
  protected:
@@ -191,8 +170,9 @@ TEST_F(ScrubBesideTest, ANodeThatIsReplacedMeanwhile) {
     Replacer(std::string_view step, Store& store) : Holder(step), store_(store) {}
     void OnPoint(const Step& step) override {
       if (step.id == std::string_view("scrub.suspect") && !replaced_.exchange(true)) {
-        for (int i = 0; i < 400; i++) {
-          EXPECT_OK(store_.Put("new" + std::to_string(i), std::string(200, 'w')));
+        for (int i = 0; i < 2000; i++) {
+          EXPECT_OK(store_.Put("new" + std::to_string(i % 400), std::string(200, 'w')));
+          EXPECT_OK(store_.Put("long" + std::to_string(i % 8), std::string(9000, 'w')));
         }
       }
       Holder::OnPoint(step);

@@ -2,8 +2,6 @@
 // be, lanes that are not empty.
 #include <gtest/gtest.h>
 
-#include <chrono>
-#include <mutex>
 #include <thread>
 
 #include "tests/engine/pool_bytes.h"
@@ -244,7 +242,7 @@ TEST_F(ScrubFramesTest, NothingWhileOldNodesArePinned) {
   EXPECT_EQ(value->view(), std::string(100, 'v'));
 }
 
-// The worker ends between two steps, so that a tree is gone in part.
+// The worker is stopped between two steps: a tree is gone in part.
 TEST_F(ScrubFramesTest, NothingOfWhatIsBeingDismantled) {
   auto filled = pool().CreateStore("filled");
   ASSERT_OK(filled);
@@ -256,24 +254,17 @@ TEST_F(ScrubFramesTest, NothingOfWhatIsBeingDismantled) {
   ASSERT_OK((*loader)->Finish());
   loader = Status(Code::kNotFound, "");
   ASSERT_OK(pool().WaitForBackgroundWork());
-  Graveyard& graveyard = PoolTestPeer::GetGraveyard(pool());
   const uint64_t before = pool().GetStatistics().nodes_dismantled;
-  std::unique_lock step(graveyard.step_mutex());
-  ASSERT_OK(pool().DropStore("filled"));
-  while (pool().GetStatistics().nodes_dismantled == before) {
-    step.unlock();
-    std::this_thread::yield();
-    step.lock();
+  {
+    Holder worker("verify.1", 3);  // the root, its first child, and its second
+    ASSERT_OK(pool().DropStore("filled"));
+    while (!worker.held()) std::this_thread::yield();
+    EXPECT_EQ(Check(pool()).buried, 1u);
+    EXPECT_GT(pool().GetStatistics().nodes_dismantled, before);
+    ExpectNothing();
+    worker.LetGo();
+    ASSERT_OK(pool().WaitForBackgroundWork());
   }
-  std::thread stopping([&] { graveyard.Stop(); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  step.unlock();
-  stopping.join();
-  EXPECT_EQ(Check(pool()).buried, 1u);
-  ExpectNothing();
-  Remount();
-  ExpectNothing();
-  ASSERT_OK(pool().WaitForBackgroundWork());
   EXPECT_EQ(Check(pool()).buried, 0u);
   ExpectNothing();
 }
