@@ -1,9 +1,9 @@
 // Pool::Scrub: the order in which objects are looked at, how fast, and what is told of it.
 //
 // First the superblocks and the catalogue, then the objects that it names, by id, then what hangs
-// in the graveyard. An object's anchor stays its own while it cannot be dropped: with the mutex of
-// the open stores held, or as a writer of its tree (TreeScrub); in the graveyard, with the
-// worker's.
+// in the graveyard; then the frame table, and the lanes. An object's anchor stays its own while it
+// cannot be dropped: with the mutex of the open stores held, or as a writer of its tree
+// (TreeScrub); in the graveyard, with the worker's.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "engine/cursor.h"
+#include "engine/frame_scrub.h"
 #include "engine/pool_impl.h"
 #include "engine/scrub_position.h"
 #include "engine/tree_scrub.h"
@@ -38,6 +39,8 @@ class Scrubber {
   Status Begin();
   Status End();
   Status ScrubObjects();
+  Status ScrubFrames();
+  void Take(FrameScrub::Findings* findings, const FrameScrub& scrub);
   Status ScrubObject(const ObjectInfo& listed);
   Status ScrubBuried(const ObjectInfo& graveyard);
   Status ScrubEntry(Tree* graveyard, uint32_t id);
@@ -46,6 +49,7 @@ class Scrubber {
   void CheckAnchor(Pfn pfn, uint32_t id, ObjectKind kind, bool* whole);
   void CheckSuperblocks();
   void Take(TreeScrub::Findings* findings);
+  void Distrust(uint32_t id);
   void Tell(Problem problem);
   void Tell(ProblemCode code, Pfn pfn, uint32_t object_id, std::string text);
   void Pace();
@@ -62,12 +66,22 @@ class Scrubber {
   uint64_t number_max_ = 0;
   uint32_t object_id_ = 0;  // for progress, and for problems
   std::string store_;
+  bool names_others_ = false;  // it is the catalogue, or the graveyard
   bool stopped_ = false;
   bool flag_told_ = false;
 };
 
+// Something may be in the tree of this object that nobody comes to.
+void Scrubber::Distrust(uint32_t id) {
+  at_.sound = false;
+  at_.damaged.insert(id);
+}
+
 void Scrubber::Tell(Problem found) {
   at_.sound = false;
+  if (found.code >= ProblemCode::kAnchorDamaged && found.code <= ProblemCode::kGraveyardRecord) {
+    Distrust(names_others_ ? ScrubPosition::kAnyObject : found.object_id);
+  }
   if (result_.problems.size() >= kScrubProblemsMax) {
     result_.problems_left_out++;
     return;
@@ -97,6 +111,18 @@ void Scrubber::Take(TreeScrub::Findings* findings) {
   result_.records += findings->records;
   result_.bytes += findings->bytes;
   number_max_ = std::max(number_max_, findings->number_max);
+}
+
+void Scrubber::Take(FrameScrub::Findings* findings, const FrameScrub& scrub) {
+  for (Problem& problem : findings->problems) {
+    object_id_ = problem.object_id;
+    store_ = scrub.NameOf(object_id_);
+    Tell(std::move(problem));
+  }
+  object_id_ = 0;
+  store_.clear();
+  result_.bytes += findings->bytes;
+  if (!at_.damaged.empty()) at_.sound = false;
 }
 
 void Scrubber::Ask() {
@@ -176,6 +202,7 @@ Status Scrubber::ScrubTree(Tree& tree, ObjectKind kind) {
 Status Scrubber::ScrubObject(const ObjectInfo& listed) {
   if (at_.object_id != listed.id) at_.Pass(listed.id - 1ull);
   object_id_ = listed.id;
+  names_others_ = listed.kind != ObjectKind::kStore;
   store_.clear();
   ObjectInfo info = listed;
   Tree* tree = nullptr;
@@ -187,7 +214,7 @@ Status Scrubber::ScrubObject(const ObjectInfo& listed) {
     if (!s.ok() || !ParseCatalogueRecord(CatalogueKey(listed.id), record, &info)) {
       at_.Pass(listed.id);
       if (s.IsNotFound()) return Status();  // gone
-      at_.sound = false;                    // where the catalogue is damaged has been told
+      Distrust(ScrubPosition::kAnyObject);  // where the catalogue is damaged has been told
       return s.code() == Code::kCorruption ? Status() : s;
     }
     if (info.kind == ObjectKind::kStore) store_ = info.name;
@@ -201,7 +228,7 @@ Status Scrubber::ScrubObject(const ObjectInfo& listed) {
       auto store = pool_.Use(info);
       if (!store.ok()) {
         at_.Pass(listed.id);
-        at_.sound = false;  // its anchor's owner word has been told
+        Distrust(listed.id);  // its anchor's owner word has been told
         return store.status().code() == Code::kCorruption ? Status() : store.TakeStatus();
       }
       tree = &StoreAccess::Of(**store).tree;
@@ -218,6 +245,7 @@ Status Scrubber::ScrubObject(const ObjectInfo& listed) {
 Status Scrubber::ScrubEntry(Tree* graveyard, uint32_t id) {
   if (at_.object_id != id) at_.Pass(id - 1ull);
   object_id_ = id;
+  names_others_ = false;
   store_.clear();
   std::unique_ptr<Tree> tree;
   std::optional<TreeScrub> scrub;
@@ -229,7 +257,7 @@ Status Scrubber::ScrubEntry(Tree* graveyard, uint32_t id) {
       GraveyardEntry entry;
       uint32_t parsed = 0;
       Status s = graveyard->Get(CatalogueKey(id), &record);
-      if (s.code() == Code::kCorruption) at_.sound = false;  // which has been told
+      if (s.code() == Code::kCorruption) Distrust(ScrubPosition::kAnyObject);  // has been told
       if (s.IsNotFound() || s.code() == Code::kCorruption) break;
       if (!s.ok()) return s;
       if (!ParseGraveyardRecord(CatalogueKey(id), record, &parsed, &entry)) break;
@@ -242,6 +270,7 @@ Status Scrubber::ScrubEntry(Tree* graveyard, uint32_t id) {
       if (tree == nullptr) {
         bool whole = false;
         CheckAnchor(entry.anchor_pfn, id, kind, &whole);
+        if (!whole) Distrust(entry.tree_object_id);
         if (!whole) break;
         tree = std::make_unique<Tree>(map_, entry.tree_object_id, entry.anchor_pfn);
         scrub.emplace(
@@ -278,7 +307,7 @@ Status Scrubber::ScrubBuried(const ObjectInfo& graveyard) {
       }
       const Status& s = cursor.status();
       if (!s.ok() && s.code() != Code::kCorruption) return s;
-      if (!s.ok()) at_.sound = false;  // where the graveyard is damaged has been told
+      if (!s.ok()) Distrust(ScrubPosition::kAnyObject);  // where it is damaged has been told
     }
     if (!found) return Status();
     if (Status s = ScrubEntry(&tree, id); !s.ok()) return s;
@@ -290,8 +319,8 @@ Status Scrubber::ScrubBuried(const ObjectInfo& graveyard) {
 Status Scrubber::ScrubObjects() {
   auto list = pool_.catalogue.List();
   if (!list.ok()) {
-    at_.sound = false;  // where the catalogue is damaged has been told
-    at_.Enter(Phase::kEnd);
+    Distrust(ScrubPosition::kAnyObject);  // where the catalogue is damaged has been told
+    at_.Enter(Phase::kFrames);
     return list.status().code() == Code::kCorruption ? Status() : list.TakeStatus();
   }
   std::vector<ObjectInfo> objects;
@@ -311,6 +340,28 @@ Status Scrubber::ScrubObjects() {
     if (Status s = ScrubBuried(info); !s.ok()) return s;
     if (stopped_) return Status();
   }
+  at_.Enter(Phase::kFrames);
+  return Status();
+}
+
+Status Scrubber::ScrubFrames() {
+  FrameScrub scrub(pool_, &at_.damaged);
+  object_id_ = 0;
+  store_.clear();
+  FrameScrub::Findings findings;
+  while (!stopped_ && at_.phase == Phase::kFrames) {
+    if (Status s = scrub.Look(at_.pfn, &findings); !s.ok()) return s;
+    Take(&findings, scrub);
+    if (findings.next) {
+      at_.pfn = *findings.next;
+    } else {
+      at_.Enter(Phase::kLanes);
+    }
+    Pace();
+  }
+  if (stopped_) return Status();
+  if (Status s = scrub.LookAtLanes(&findings); !s.ok()) return s;
+  Take(&findings, scrub);
   at_.Enter(Phase::kEnd);
   return Status();
 }
@@ -353,6 +404,7 @@ Status Scrubber::Run() {
   if (map_.domain().failed()) return map_.domain().CheckWritable();
   if (at_.phase == Phase::kCatalogue) {
     object_id_ = kCatalogueObjectId;
+    names_others_ = true;
     if (at_.key.empty()) CheckSuperblocks();
     bool whole = true;
     CheckAnchor(kCatalogueAnchorPfn, kCatalogueObjectId, ObjectKind::kCatalogue, &whole);
@@ -363,8 +415,11 @@ Status Scrubber::Run() {
     // The catalogue passed, ScrubTree has said so by the id.
     if (!stopped_ || at_.object_id != 0) at_.Enter(Phase::kObjects);
   }
-  if (!stopped_ && at_.phase != Phase::kEnd) {
+  if (!stopped_ && at_.phase < Phase::kFrames) {
     if (Status s = ScrubObjects(); !s.ok()) return s;
+  }
+  if (!stopped_ && at_.phase < Phase::kEnd) {
+    if (Status s = ScrubFrames(); !s.ok()) return s;
   }
   return End();
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "pagemap/checksum.h"
 #include "pagemap/frame_format.h"
@@ -153,13 +155,14 @@ std::optional<unsigned> Lanes::TryAcquire() {
   const unsigned start = ThreadSlot() % kLanes;
   for (unsigned i = 0; i < kLanes; i++) {
     const unsigned lane = (start + i) % kLanes;
-    std::atomic<bool>& taken = holders_[lane].taken;
-    if (!taken.load(std::memory_order_relaxed) &&
-        !taken.exchange(true, std::memory_order_seq_cst)) {
-      return lane;
-    }
+    if (TryAcquire(lane)) return lane;
   }
   return std::nullopt;
+}
+
+bool Lanes::TryAcquire(unsigned lane) {
+  std::atomic<bool>& taken = holders_[lane].taken;
+  return !taken.load(std::memory_order_relaxed) && !taken.exchange(true, std::memory_order_seq_cst);
 }
 
 unsigned Lanes::Acquire() {
@@ -178,10 +181,21 @@ unsigned Lanes::Acquire() {
 }
 
 void Lanes::Release(unsigned lane) {
+  holders_[lane].change.store(0, std::memory_order_release);
   holders_[lane].taken.store(false, std::memory_order_seq_cst);
   if (waiters_.load(std::memory_order_seq_cst) == 0) return;
   releases_.fetch_add(1, std::memory_order_release);
   releases_.notify_all();
+}
+
+void Lanes::AwaitChanges() const {
+  assert(!InRcuReadSection());
+  for (const Holder& holder : holders_) {
+    const uint64_t seen = holder.change.load(std::memory_order_acquire);
+    while (seen != 0 && holder.change.load(std::memory_order_acquire) == seen) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  }
 }
 
 Status Lanes::Change(WriteWindow& window, unsigned lane, const LaneChange& change,
@@ -205,6 +219,7 @@ Status Lanes::Change(WriteWindow& window, unsigned lane, const LaneChange& chang
   CRASH_POINT("change.11");
   Status s = TUFF_FENCE("change.12", window);  // F3
   CRASH_POINT("change.13");
+  holders_[lane].change.store(0, std::memory_order_release);  // whose holder may go on for long
   return s;
 }
 
@@ -212,7 +227,8 @@ void Lanes::Enter(WriteWindow& window, unsigned lane, const LaneChange& change) 
   assert(change.new_runs.size() + change.old_runs.size() <= kLaneRunsMax);
   alignas(8) std::byte buffer[kFrameSize];
   LaneEntry entry{};
-  entry.state = next_entry_.fetch_add(2, std::memory_order_relaxed);
+  entry.state = NextEntryNumber();
+  holders_[lane].change.store(entry.state, std::memory_order_release);
   entry.decider = static_cast<uint16_t>(change.decider);
   entry.new_runs = static_cast<uint16_t>(change.new_runs.size());
   entry.old_runs = static_cast<uint16_t>(change.old_runs.size());
@@ -238,6 +254,7 @@ void Lanes::Enter(WriteWindow& window, unsigned lane, const LaneChange& change) 
 void Lanes::EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
                       std::span<const std::byte> stores, uint64_t first_chunk) {
   alignas(8) std::byte buffer[kFrameSize];
+  holders_[lane].change.store(state, std::memory_order_release);
   LaneEntry entry{};
   entry.state = state;
   entry.decider = static_cast<uint16_t>(LaneDecider::kRedo);

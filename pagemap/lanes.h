@@ -64,7 +64,13 @@ class Lanes {
   unsigned Acquire();
   /// The same without waiting, so latches may be held; nothing if all are taken.
   std::optional<unsigned> TryAcquire();
+  /// The same for this one: whether it was free.
+  bool TryAcquire(unsigned lane);
   void Release(unsigned lane);
+  /// Waits until every change that is in a lane now has ended: each word or record that decides has
+  /// been stored, and shown. REQUIRES: the thread holds no latch, no lane, and nothing that a
+  /// lane's holder may wait for.
+  void AwaitChanges() const;
 
   /// The whole protocol for a change that a word decides: writes the new runs' bytes, F1, F2, F3.
   struct RunBytes {
@@ -111,6 +117,7 @@ class Lanes {
   std::atomic<uint64_t> next_entry_;
   struct alignas(64) Holder {
     std::atomic<bool> taken{false};
+    std::atomic<uint64_t> change{0};  // number of the entry whose change is under way; 0: none
   };
   std::array<Holder, kLanes> holders_;
   std::atomic<uint32_t> waiters_{0};

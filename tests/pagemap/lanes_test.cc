@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "tests/pagemap/pagemap_test_util.h"
@@ -170,6 +172,52 @@ TEST_F(LanesTest, HostileEntriesAreDamage) {
   });
   hostile([&] { change_.decider = static_cast<LaneDecider>(3); });
   ExpectBefore();
+}
+
+TEST_F(LanesTest, OneCertainLane) {
+  ASSERT_TRUE(lanes_.TryAcquire(9));
+  EXPECT_FALSE(lanes_.TryAcquire(9));
+  for (unsigned i = 1; i < kLanes; i++) EXPECT_NE(lanes_.TryAcquire(), std::nullopt);
+  EXPECT_EQ(lanes_.TryAcquire(), std::nullopt);
+  lanes_.Release(9);
+  EXPECT_EQ(lanes_.TryAcquire(), 9u);
+}
+
+TEST_F(LanesTest, ChangesUnderWayAreWaitedFor) {
+  lanes_.AwaitChanges();
+  ASSERT_TRUE(lanes_.TryAcquire(5));
+  lanes_.AwaitChanges();  // held, but nothing is in it
+  const auto waits_until = [&](const std::function<void()>& end) {
+    std::atomic<bool> ended{false};
+    std::thread ending([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      ended = true;
+      end();
+    });
+    lanes_.AwaitChanges();
+    EXPECT_TRUE(ended);
+    ending.join();
+  };
+  Enter();
+  {
+    WriteWindow window(domain());
+    lanes_.Retire(window, 5);  // what is shown only after F3 is not shown yet
+  }
+  waits_until([&] { Enter(); });  // its holder has gone on
+  waits_until([&] { lanes_.Release(5); });
+  lanes_.AwaitChanges();
+  ASSERT_TRUE(lanes_.TryAcquire(5));
+  {
+    WriteWindow window(domain());
+    lanes_.EnterRedo(window, 5, lanes_.NextEntryNumber(), {}, 0);
+  }
+  waits_until([&] { lanes_.Release(5); });
+  ASSERT_TRUE(lanes_.TryAcquire(5));
+  {
+    WriteWindow window(domain());
+    EXPECT_OK(lanes_.Change(window, 5, change_, {}));
+  }
+  lanes_.AwaitChanges();  // held, and done
 }
 
 TEST_F(LanesTest, TheSixtyFifthWriterWaits) {

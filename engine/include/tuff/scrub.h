@@ -5,10 +5,17 @@
 // object, key range and owner word; each record's checksum in base and log, and their order. What
 // it finds wrong it looks at again before it says so, since writers may have changed it meanwhile.
 //
-// Not judged, since writers change them all the time: frames in use that nobody refers to, frames
-// referred to twice, owner words of free frames, lanes; of a tree that is being loaded, owner
-// words; of a tree that goes, records. `tuff fsck` and `tuff scrub` see these in a pool that is
-// closed.
+// Then the frame table: frames in use that nothing refers to, owner words of free frames, of the
+// pool's own tables, and inside other frames' runs; and the lanes that nobody holds. What a writer
+// is in the middle of looks like a leak; so a suspect is told only if it is there still when every
+// change that was under way has ended. Of a tree that has been found damaged nothing is called a
+// leak, for nobody knows what it refers to.
+//
+// Not judged: a lane that is held all the time; of a tree that is being loaded, owner words of
+// frames that it refers to; of a tree that goes, records; what is wrong with names only (stores
+// that no name leads to, or that were dropped). `tuff fsck` and `tuff scrub` see these in a pool
+// that is closed. A frame that is referred to twice shows where the second reference is: it has
+// another level, object or key range than its node.
 //
 // Thread-safety: plain values.
 #pragma once
@@ -25,18 +32,19 @@ struct ScrubProgress {
   uint64_t records = 0;
   uint64_t bytes = 0;
   uint64_t problems = 0;
-  uint32_t object_id = 0;  ///< whose tree it is at; stores come in the order of these
+  uint32_t object_id = 0;  ///< whose tree it is at, stores in the order of these; 0: none's
   std::string store;       ///< its name, if it is a store
 };
 
 struct ScrubOptions {
-  /// Of nodes that are looked at; on average over the call. 0: no limit.
+  /// Of nodes and pages of the frame table that are looked at; on average over the call. 0: no
+  /// limit.
   uint64_t bytes_per_second = 0;
   /// ScrubResult::resume_token of an earlier scrub of this pool, which goes on behind what that one
   /// has seen: in another mount and process, too. Empty: from the start.
   std::string resume_from;
-  /// Called after each leaf, and every 100 ms while it sleeps, from the calling thread, with no
-  /// latch held. Returns false to stop. Must not throw.
+  /// Called after each leaf and each page of the frame table, and every 100 ms while it sleeps,
+  /// from the calling thread, with no latch held. Returns false to stop. Must not throw.
   std::function<bool(const ScrubProgress&)> progress;
 };
 
@@ -55,7 +63,7 @@ struct ScrubResult {
   uint64_t problems_left_out = 0;      ///< beyond that
   uint64_t nodes = 0;
   uint64_t records = 0;
-  uint64_t bytes = 0;        ///< of the nodes looked at
+  uint64_t bytes = 0;        ///< looked at, counted in frames
   bool finished = false;     ///< has come to the pool's end
   std::string resume_token;  ///< printable, without spaces; empty if finished
 };
