@@ -15,6 +15,9 @@ namespace {
 // Nodes that have a say in what the hash seed is; most agree, for few are damaged.
 constexpr uint64_t kVotersMax = 4096;
 
+// How many times as long as its file a truncated pool may have been.
+constexpr uint64_t kPaddingMax = 64;
+
 // A node's words that are known without any seed; nothing but a node has them all.
 bool LooksLikeNode(const NodeHeader& header, const OwnerWord& owner) {
   return header.order == owner.order && header.order <= kNodeOrderMax &&
@@ -40,7 +43,15 @@ Result<std::unique_ptr<PoolImage>> PoolImage::Open(const std::string& path,
   } else {
     image->fd_ = std::move(*file);
   }
-  if (Status s = image->Map(path); !s.ok()) return s;
+  auto bytes = Medium::SizeOf(image->fd(), path);
+  if (!bytes.ok()) return bytes.TakeStatus();
+  image->file_bytes_ = *bytes;
+  image->frames_ = *bytes >> kFrameShift;
+  if (*bytes < OffsetOf(FrameTablePfn(0) + kFrameTableFrames)) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: not a tuff pool: only {} bytes", path, *bytes));
+  }
+  if (Status s = image->Map(0); !s.ok()) return s;
   image->ChooseCopy();
   for (const Status& s : image->copy_status_) {
     if (image->guessed() && s.code() == Code::kNotSupported) return s;
@@ -51,19 +62,21 @@ Result<std::unique_ptr<PoolImage>> PoolImage::Open(const std::string& path,
     if (Status s = MayBeWritten(image->superblock_, path); !s.ok()) return s;
   }
   image->frames_ = std::min(image->frames_, image->superblock_.frames);
+  if (options.padded && image->truncated() &&
+      OffsetOf(image->superblock_.frames) / kPaddingMax <= image->file_bytes_) {
+    if (Status s = image->Map(OffsetOf(image->superblock_.frames)); !s.ok()) return s;
+    image->frames_ = image->superblock_.frames;
+  }
   return image;
 }
 
-Status PoolImage::Map(const std::string& path) {
-  auto bytes = Medium::SizeOf(fd_.get(), path);
-  if (!bytes.ok()) return bytes.TakeStatus();
-  file_bytes_ = *bytes;
-  frames_ = file_bytes_ >> kFrameShift;
-  if (file_bytes_ < OffsetOf(FrameTablePfn(0) + kFrameTableFrames)) {
-    return Status(Code::kCorruption,
-                  fmt::format("{}: not a tuff pool: only {} bytes", path, file_bytes_));
-  }
-  auto medium = Medium::Map(fd_.get(), path, OffsetOf(frames_), {true, std::nullopt, false});
+Status PoolImage::Map(uint64_t padded_bytes) {
+  Medium::Options options;
+  options.read_only = true;
+  options.reserve = false;
+  options.padded_bytes = padded_bytes;
+  const uint64_t bytes = file_bytes_ / kFrameSize * kFrameSize;
+  auto medium = Medium::Map(fd_.get(), path_, bytes, options);
   if (!medium.ok()) return medium.TakeStatus();
   domain_ = std::make_unique<PersistDomain>(std::move(*medium), nullptr);
   return Status();

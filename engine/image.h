@@ -28,6 +28,9 @@ class PoolImage {
     bool also_in_use = false;
     /// Locks it as a writer does, so that the overlay can be written into the file.
     bool for_repair = false;
+    /// A truncated pool as long as it was: where the file ends, zeros. Not if less than a 64th of
+    /// it is left, for then the superblock may lie.
+    bool padded = false;
   };
   /// Errors: NotFound, Permission, Io; Locked (in use); NotSupported (a later format, or, for
   /// repair, features that this tuff can only read); Corruption: not a pool, for the file is too
@@ -53,9 +56,11 @@ class PoolImage {
   bool guessed() const { return best_copy_ < 0; }
   uint64_t hash_seed() const { return superblock_.hash_seed; }
 
-  /// Frames that are there to be looked at; of a truncated pool less than the superblock says.
+  /// Frames that are there to be looked at; of a truncated pool that is not padded, less than the
+  /// superblock says.
   uint64_t frames() const { return frames_; }
-  bool truncated() const { return frames_ < superblock_.frames; }
+  bool truncated() const { return file_bytes_ < OffsetOf(superblock_.frames); }
+  bool padded() const { return truncated() && frames_ == superblock_.frames; }
   /// True if all frames of the run are there, and none is one of the pool's tables.
   bool Holds(Pfn pfn, unsigned order) const {
     return pfn < frames_ && !IsReserved(pfn) && (1ull << order) <= frames_ - pfn;
@@ -85,7 +90,7 @@ class PoolImage {
 
  private:
   PoolImage() = default;
-  Status Map(const std::string& path);
+  Status Map(uint64_t padded_bytes);
   void ChooseCopy();
   Status Guess();
 

@@ -139,7 +139,8 @@ class Pmem2Medium final : public Medium {
     pmem2_config_set_required_store_granularity(config_, PMEM2_GRANULARITY_PAGE);
     pmem2_config_set_protection(config_,
                                 read_only_ ? PMEM2_PROT_READ : PMEM2_PROT_READ | PMEM2_PROT_WRITE);
-    for (uint64_t reserve = options.reserve ? kReserveBytes : 0; reserve >= bytes; reserve /= 2) {
+    const uint64_t wanted = options.reserve ? kReserveBytes : options.padded_bytes;
+    for (uint64_t reserve = wanted; reserve >= bytes; reserve /= 2) {
       if (pmem2_vm_reservation_new(&reservation_, nullptr, reserve) == 0) break;
       reservation_ = nullptr;
     }
@@ -166,8 +167,28 @@ class Pmem2Medium final : public Medium {
     struct stat st {};
     stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
                        S_ISREG(st.st_mode);
+    if (options.padded_bytes > bytes) {
+      if (Status s = Pad(options.padded_bytes); !s.ok()) return s;
+    }
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);
+    return Status();
+  }
+
+  Status Pad(uint64_t bytes) {
+    constexpr int kHow = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    if (reservation_ == nullptr || pmem2_vm_reservation_get_size(reservation_) < bytes ||
+        mmap(base_ + bytes_, bytes - bytes_, PROT_READ, kHow, -1, 0) == MAP_FAILED) {
+      return ErrnoStatus(ENOMEM, "cannot map what the file has lost", path_);
+    }
+    // Less than a frame, which a mapping leaves out.
+    void* const rest = base_ + bytes_;
+    if (mprotect(rest, kFrameSize, PROT_READ | PROT_WRITE) != 0 ||
+        pread(fd_, rest, kFrameSize, static_cast<off_t>(bytes_)) < 0 ||
+        mprotect(rest, kFrameSize, PROT_READ) != 0) {
+      return ErrnoStatus(errno, "cannot read the file's end", path_);
+    }
+    bytes_ = bytes;
     return Status();
   }
 
@@ -381,6 +402,7 @@ Status Medium::Reserve(uint64_t offset, uint64_t n) const {
 Medium::Extent Medium::FindHole(uint64_t start, uint64_t end) const {
   for (auto at = static_cast<off_t>(start);;) {
     const off_t hole = lseek(fd_, at, SEEK_HOLE);
+    if (hole < 0 && errno == ENXIO && start < end) return {start, end};  // behind the file's end
     if (hole < 0 || static_cast<uint64_t>(hole) >= end) return {end, end};
     const off_t data = lseek(fd_, hole, SEEK_DATA);
     if (data < 0 && errno != ENXIO) return {end, end};

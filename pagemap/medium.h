@@ -28,6 +28,8 @@ class Medium {
     /// Reserve addresses to grow into. libpmem2 1.12 does not give back 1 GiB of each reservation
     /// (addresses only), so only what can grow asks for it.
     bool reserve = true;
+    /// Maps zeros that are not the file's behind its bytes, up to this length. REQUIRES: read_only.
+    uint64_t padded_bytes = 0;
   };
 
   /// Maps the first `bytes` (a multiple of the frame size) of `fd`, inside address space reserved

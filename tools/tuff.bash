@@ -77,7 +77,7 @@ _tuff_verb() {
       arguments='POOL STORE'
       ;;
     fsck)
-      options='--json -C --progress -n --check -p --preen -y --yes --undo --revert -h --help'
+      options='--json -C --progress -n --check --quick -p --preen -y --yes --undo --revert -h --help'
       values='--undo=FILE --revert=FILE'
       arguments='POOL'
       ;;

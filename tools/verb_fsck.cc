@@ -60,6 +60,7 @@ std::string Line(const FsckReport& report, const Problem& problem) {
 
 struct Done {
   FsckMode mode;
+  bool quick;
   uint64_t pages;  // written
   std::string undo;
 };
@@ -79,10 +80,13 @@ std::string Advice(const std::string& path, const FsckReport& report, const Done
   const bool truncated =
       std::any_of(report.problems.begin(), report.problems.end(),
                   [](const Problem& problem) { return problem.code == ProblemCode::kTruncated; });
-  if (truncated) {
-    out +=
-        "nothing was written, and nothing of a truncated pool is repaired: restore a backup, or "
-        "the file's end\n";
+  if (truncated && done.mode == FsckMode::kRepair) {
+    out += "nothing was written: too little is left; tuff salvage takes what is there\n";
+  } else if (truncated) {
+    out += fmt::format(
+        "nothing was written: bring the file's end back, if that can be; to keep what lies in "
+        "front of it: tuff fsck -y --undo FILE {}\n",
+        Escape(path));
   } else if (done.mode == FsckMode::kRepair) {
     out += fmt::format(
         "{} left that cannot be repaired: restore a backup, or save what 'tuff dump' can read\n",
@@ -108,11 +112,16 @@ std::string Summary(const std::string& path, const FsckReport& report, const Don
     out += fmt::format("and {} more\n", report.problems_left_out);
   }
   const uint64_t found = report.problems.size() + report.problems_left_out;
-  out += fmt::format("{}: {}; {}, {}, {}, {} in use\n", Escape(path),
-                     found == 0 ? "sound" : Count(found, "problem", "problems"),
-                     Count(report.stores, "store", "stores"), Count(report.nodes, "node", "nodes"),
-                     Count(report.records, "record", "records"),
-                     Count(report.frames_in_use, "frame", "frames"));
+  out += fmt::format("{}: {}; ", Escape(path),
+                     found > 0    ? Count(found, "problem", "problems")
+                     : done.quick ? "superblocks, lanes and frame tables are sound"
+                                  : "sound");
+  if (!done.quick) {
+    out += fmt::format("{}, {}, {}, ", Count(report.stores, "store", "stores"),
+                       Count(report.nodes, "node", "nodes"),
+                       Count(report.records, "record", "records"));
+  }
+  out += Count(report.frames_in_use, "frame", "frames") + " in use\n";
   if (report.recovered && done.mode == FsckMode::kCheck) {
     out +=
         "it was not closed cleanly, which is no damage: the next open, or fsck -p, finishes "
@@ -121,11 +130,12 @@ std::string Summary(const std::string& path, const FsckReport& report, const Don
   return out + Advice(path, report, done);
 }
 
-std::string Json(const std::string& path, const FsckReport& report, uint64_t pages, int code) {
+std::string Json(const std::string& path, const FsckReport& report, const Done& done, int code) {
   JsonObject json;
   json.SetBytes("schema", "tuff-fsck-1");
   json.SetBytes("pool", path);
   json.SetNumber("exit_code", static_cast<uint64_t>(code));
+  json.SetBool("quick", done.quick);
   json.SetBool("sound", report.sound());
   json.SetBool("recovered", report.recovered);
   json.SetBool("cancelled", report.cancelled);
@@ -133,7 +143,7 @@ std::string Json(const std::string& path, const FsckReport& report, uint64_t pag
   json.SetNumber("nodes", report.nodes);
   json.SetNumber("records", report.records);
   json.SetNumber("frames_in_use", report.frames_in_use);
-  json.SetNumber("pages_written", pages);
+  json.SetNumber("pages_written", done.pages);
   json.SetNumber("unrepaired", report.unrepaired);
   json.SetNumber("problems_left_out", report.problems_left_out);
   std::vector<JsonObject> problems;
@@ -177,6 +187,7 @@ class FsckVerb : public Verb {
   bool check_ = false;
   bool preen_ = false;
   bool repair_ = false;
+  bool quick_ = false;
   bool json_ = false;
   bool progress_ = false;
   std::optional<std::string> undo_;
@@ -196,8 +207,10 @@ void FsckVerb::Declare(Command* command) {
         "taken for damage, not for the trace of that crash.");
   } else {
     command->Usage("[-n | -p | -y] POOL [--undo FILE] [--json] [-C]");
+    command->Usage("--quick POOL [--json]");
     command->Usage("POOL --revert FILE");
     command->AddExample("tuff fsck /mnt/pmem/pool", "check; writes nothing");
+    command->AddExample("tuff fsck --quick /mnt/pmem/pool", "a look at superblocks and tables");
     command->AddExample("tuff fsck -p /mnt/pmem/pool", "repair what no data hangs on, as at boot");
     command->AddExample("tuff fsck -y --undo /root/pool.undo /mnt/pmem/pool",
                         "repair all, and keep what it was like");
@@ -218,6 +231,8 @@ void FsckVerb::Declare(Command* command) {
         "Exit code, a sum: 0 sound, 1 problems were repaired, 4 problems are left, 8 it could not "
         "do its work, 16 wrong usage, 32 it was interrupted (and has changed nothing).");
     command->Flag("-n,--check", &check_, "Check only.");
+    command->Flag("--quick", &quick_,
+                  "Check superblocks, lanes and frame tables only, not what lies in the trees.");
     command->Flag("-p,--preen", &preen_, "Repair what costs nothing.");
     command->Flag("-y,--yes", &repair_, "Repair all.");
     command->Value("--undo", "FILE", TextSetter(&undo_),
@@ -240,7 +255,9 @@ Outcome FsckVerb::Revert(const Context& context) {
 Outcome FsckVerb::Run(const Context& context) {
   if (check_ + preen_ + repair_ > 1) return {kUsage, "-n, -p and -y exclude each other"};
   if (undo_ && !preen_ && !repair_) return {kUsage, "--undo goes with -p or -y"};
-  if (revert_ && (check_ || preen_ || repair_)) return {kUsage, "--revert goes with no other mode"};
+  if (quick_ && (preen_ || repair_)) return {kUsage, "--quick only checks"};
+  if (revert_ && (check_ || preen_ || repair_ || quick_))
+    return {kUsage, "--revert goes with no other mode"};
   if (revert_) return Revert(context);
 
   const StopSignal stop;
@@ -249,25 +266,27 @@ Outcome FsckVerb::Run(const Context& context) {
   options.mode = repair_            ? FsckMode::kRepair
                  : preen_ || scrub_ ? FsckMode::kPreen
                                     : FsckMode::kCheck;
+  options.quick = quick_;
   options.progress = [&](uint64_t nodes) {
     progress.Update(nodes, nodes << 12);
     return !stop.requested();
   };
   PoolImage::Options how;
+  how.padded = true;
   how.for_repair = options.mode != FsckMode::kCheck;
   auto image = PoolImage::Open(pool_.path, how);
   if (!image.ok()) return Failed(image.status());
   auto report = RunFsck(**image, options);
   if (!report.ok()) return Failed(report.status());
   uint64_t pages = 0;
-  if (how.for_repair && !report->cancelled) {
+  if (report->mode != FsckMode::kCheck && !report->cancelled) {
     auto committed = CommitRepair(**image, undo_.value_or(""));
     if (!committed.ok()) return Failed(committed.status());
     pages = *committed;
   }
   const int code = ExitOf(*report);
-  const Done done{options.mode, pages, undo_.value_or("")};
-  context.output->Write(json_ ? Json(pool_.path, *report, pages, code)
+  const Done done{options.mode, quick_, pages, undo_.value_or("")};
+  context.output->Write(json_ ? Json(pool_.path, *report, done, code)
                               : Summary(pool_.path, *report, done));
   return {code, ""};
 }

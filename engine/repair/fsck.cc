@@ -20,13 +20,24 @@ constexpr int kRoundsMax = 20;
 // No superblock may reserve numbers from here on.
 constexpr uint64_t kNumbersEnd = 1ull << 56;
 
+// What refers to a truncated pool's lost end is right once that is back: only who wants all
+// repaired gives it up.
+FsckMode ModeFor(const PoolImage& image, FsckMode wanted) {
+  if (!image.truncated() || (wanted == FsckMode::kRepair && image.padded())) {
+    return wanted;
+  }
+  return FsckMode::kCheck;
+}
+
 class Fsck {
  public:
   Fsck(PoolImage& image, const FsckOptions& options)
       : image_(image),
         options_(options),
-        mode_(image.truncated() ? FsckMode::kCheck : options.mode),
-        superblock_(image.superblock()) {}
+        mode_(ModeFor(image, options.mode)),
+        superblock_(image.superblock()) {
+    report_.mode = mode_;
+  }
 
   Result<FsckReport> Run();
 
@@ -45,6 +56,7 @@ class Fsck {
   void ForgetDropped(const PoolWalkResult& walk);
   bool AdoptOrphans(const PoolWalkResult& walk);
   void CheckFrames(const PoolWalkResult& walk);
+  void CheckTables();
   void CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word);
   void CheckNumbers(const PoolWalkResult& walk);
   void WriteSuperblocks();
@@ -55,8 +67,6 @@ class Fsck {
 
   PoolImage& image_;
   const FsckOptions& options_;
-  // Nothing of a truncated pool is repaired: what refers to its lost end is right once that is
-  // back.
   const FsckMode mode_;
   Superblock superblock_;
   FsckReport report_;
@@ -119,9 +129,9 @@ void Fsck::CheckSuperblocks() {
              fmt::format("superblock copy {}: {}", copy, ReasonOf(s, image_.path())));
   }
   if (image_.truncated()) {
-    Tell(ProblemCode::kTruncated, image_.frames(),
-         fmt::format("the superblock says {} bytes, the file has {}", OffsetOf(superblock_.frames),
-                     image_.file_bytes()));
+    superblocks_change_ |= Tell(ProblemCode::kTruncated, image_.frames(),
+                                fmt::format("the superblock says {} bytes, the file has {}",
+                                            OffsetOf(superblock_.frames), image_.file_bytes()));
   }
 }
 
@@ -313,6 +323,28 @@ void Fsck::CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word) {
   }
 }
 
+// What owner words alone tell.
+void Fsck::CheckTables() {
+  for (uint64_t section = 0; section < SectionsOf(image_.frames()); section++) {
+    Pfn end = 0;  // of the last run
+    image_.ForEachOwnerWord(section, [&](Pfn pfn, uint64_t word) {
+      if (IsReserved(pfn)) {
+        Tell(ProblemCode::kOwnerOfTable, pfn,
+             fmt::format("pfn {}: reserved frame has an owner", pfn));
+      } else if (pfn < end) {
+        Tell(ProblemCode::kOwnerInside, pfn,
+             fmt::format("I4: pfn {}: owner word inside a run", pfn));
+      } else if (!OwnerIsValid(pfn, word) || !image_.Holds(pfn, UnpackOwner(word).order)) {
+        Tell(ProblemCode::kOwnerDamaged, pfn,
+             fmt::format("pfn {}: damaged owner word {:#x}", pfn, word));
+      } else {
+        end = pfn + (1ull << UnpackOwner(word).order);
+        report_.frames_in_use += end - pfn;
+      }
+    });
+  }
+}
+
 // As closing does; a pool in which nothing is left to repair has had its scrub.
 void Fsck::WriteSuperblocks() {
   Superblock next = superblock_;
@@ -338,7 +370,7 @@ Result<FsckReport> Fsck::Run() {
   image_.domain().BeginOverlay();
   CheckSuperblocks();
   CheckLanes();
-  CheckTrees();
+  options_.quick ? CheckTables() : CheckTrees();
   if (!report_.cancelled && mode_ != FsckMode::kCheck) {
     if (superblock_.number_limit >= kNumbersEnd) {
       return Status(Code::kNoSpace,

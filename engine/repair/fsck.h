@@ -41,6 +41,8 @@ struct Problem {
 
 struct FsckOptions {
   FsckMode mode = FsckMode::kCheck;
+  /// Looks at superblocks, lanes and frame tables only, not at trees. REQUIRES: kCheck.
+  bool quick = false;
   unsigned threads = 0;  // 0: one for each processor
   /// Called now and then, by one thread at a time, with the number of nodes seen. Returns false to
   /// stop.
@@ -48,6 +50,9 @@ struct FsckOptions {
 };
 
 struct FsckReport {
+  /// As wished, but a check of a truncated pool instead of a preen, or instead of a repair if it is
+  /// not padded. Then the overlay is not to be committed.
+  FsckMode mode = FsckMode::kCheck;
   std::vector<Problem> problems;
   uint64_t problems_left_out = 0;  // beyond kProblemsMax
   uint64_t unrepaired = 0;

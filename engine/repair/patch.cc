@@ -96,12 +96,24 @@ std::vector<std::byte> MergedTable(const std::byte* before, const std::byte* aft
   return merged;
 }
 
-Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_t page_bytes,
-                  Pfn first_superblock) {
-  // So that a full disk is met before the first change.
+// So that a full disk is met before the first change.
+Status ReservePages(const PersistDomain& domain, const std::vector<Page>& pages,
+                    uint64_t page_bytes) {
   for (const Page& page : pages) {
     if (Status s = domain.medium().Reserve(page.offset, page_bytes); !s.ok()) return s;
   }
+  return Status();
+}
+
+Status SetLength(int fd, const std::string& path, uint64_t bytes) {
+  const auto set = [&] { return ftruncate(fd, static_cast<off_t>(bytes)); };
+  if (Uninterrupted(set) != 0) return ErrnoStatus(errno, "cannot set the length", path);
+  if (Uninterrupted([&] { return fsync(fd); }) != 0) return ErrnoStatus(errno, "fsync", path);
+  return Status();
+}
+
+Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_t page_bytes,
+                  Pfn first_superblock) {
   std::vector<Turn> turns;
   for (const Page& page : pages) turns.push_back(TurnOf(domain.base(), page, first_superblock));
   for (int turn = kNewNodes; turn <= kSecondCopy; turn++) {
@@ -126,29 +138,31 @@ Status WritePages(PersistDomain& domain, const std::vector<Page>& pages, uint64_
   return Status();
 }
 
-Status WriteUndo(int fd, const std::string& path, const PersistDomain& now,
-                 const std::vector<Page>& pages, uint64_t page_bytes, uint64_t file_bytes) {
+Status WriteUndo(int fd, const std::string& path, const PoolImage& image, const Medium& before,
+                 const std::vector<Page>& pages) {
+  const uint64_t page_bytes = before.page_size();
   UndoHeader header{};
   std::memcpy(header.magic, kMagic, sizeof header.magic);
   header.version = kVersion;
   header.page_bytes = static_cast<uint32_t>(page_bytes);
   header.pages = pages.size();
-  header.file_bytes = file_bytes;
+  header.file_bytes = image.file_bytes();
+  header.file_bytes_after = std::max(image.file_bytes(), before.bytes());
   header.checksum = HeaderChecksum(header);
   if (Status s = WriteAll(fd, path, &header, sizeof header); !s.ok()) return s;
   for (const Page& page : pages) {
-    const std::byte* const before = now.base() + page.offset;
-    const UndoPage undo{page.offset, Checksum64(before, page_bytes, page.offset),
+    const std::byte* const bytes = before.base() + page.offset;
+    const UndoPage undo{page.offset, Checksum64(bytes, page_bytes, page.offset),
                         Checksum64(page.bytes, page_bytes, page.offset)};
     if (Status s = WriteAll(fd, path, &undo, sizeof undo); !s.ok()) return s;
-    if (Status s = WriteAll(fd, path, before, page_bytes); !s.ok()) return s;
+    if (Status s = WriteAll(fd, path, bytes, page_bytes); !s.ok()) return s;
   }
   if (fsync(fd) != 0) return ErrnoStatus(errno, "fsync", path);
   return SyncDirectoryOf(path);
 }
 
-Status MakeUndo(const std::string& path, const PersistDomain& now, const std::vector<Page>& pages,
-                uint64_t page_bytes, uint64_t file_bytes) {
+Status MakeUndo(const std::string& path, const PoolImage& image, const Medium& before,
+                const std::vector<Page>& pages) {
   const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.get() < 0 && errno == EEXIST) {
     return Status(Code::kExists,
@@ -157,7 +171,7 @@ Status MakeUndo(const std::string& path, const PersistDomain& now, const std::ve
                               path));
   }
   if (file.get() < 0) return ErrnoStatus(errno, "cannot make the undo file", path);
-  Status s = WriteUndo(file.get(), path, now, pages, page_bytes, file_bytes);
+  Status s = WriteUndo(file.get(), path, image, before, pages);
   if (!s.ok()) unlink(path.c_str());
   return s;
 }
@@ -188,7 +202,7 @@ Status ReadUndo(const std::string& path, UndoHeader* header, std::vector<UndoPag
     if (Status s = ReadAll(file.get(), path, &page, sizeof page); !s.ok()) return s;
     if (Status s = ReadAll(file.get(), path, to, header->page_bytes); !s.ok()) return s;
     if (page.checksum_before != Checksum64(to, header->page_bytes, page.offset) ||
-        page.offset % header->page_bytes != 0 || page.offset >= header->file_bytes) {
+        page.offset % header->page_bytes != 0 || page.offset >= header->file_bytes_after) {
       return damaged("a page of the undo file is damaged");
     }
   }
@@ -198,25 +212,38 @@ Status ReadUndo(const std::string& path, UndoHeader* header, std::vector<UndoPag
 }  // namespace
 
 Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path) {
-  if (image.truncated()) return uint64_t{0};
   const Medium& overlay = image.domain().medium();
-  auto domain = MapForWriting(image.fd(), image.path(), overlay.bytes());
-  if (!domain.ok()) return domain.TakeStatus();
+  Medium::Options as_it_was;
+  as_it_was.read_only = true;
+  as_it_was.reserve = false;
+  as_it_was.padded_bytes = overlay.bytes();
+  const uint64_t file_bytes = image.file_bytes();
+  auto before =
+      Medium::Map(image.fd(), image.path(),
+                  std::min(overlay.bytes(), file_bytes / kFrameSize * kFrameSize), as_it_was);
+  if (!before.ok()) return before.TakeStatus();
   const uint64_t page_bytes = overlay.page_size();
   std::vector<Page> pages;
   for (const uint64_t offset : overlay.private_pages()) {
     const std::byte* const bytes = overlay.base() + offset;
-    if (std::memcmp(bytes, (*domain)->base() + offset, page_bytes) == 0) continue;
+    if (std::memcmp(bytes, (*before)->base() + offset, page_bytes) == 0) continue;
     pages.push_back({offset, bytes});
   }
   if (pages.empty()) return uint64_t{0};
   if (!undo_path.empty()) {
-    Status s = MakeUndo(undo_path, **domain, pages, page_bytes, image.file_bytes());
-    if (!s.ok()) return s;
+    if (Status s = MakeUndo(undo_path, image, **before, pages); !s.ok()) return s;
   }
-  if (Status s = WritePages(**domain, pages, page_bytes, image.best_copy() == 0 ? kMirrorPfn : 0);
-      !s.ok())
-    return s;
+  const bool grows = overlay.bytes() > file_bytes;
+  if (grows) {
+    if (Status s = SetLength(image.fd(), image.path(), overlay.bytes()); !s.ok()) return s;
+    CRASH_POINT("patch.5");
+  }
+  auto domain = MapForWriting(image.fd(), image.path(), overlay.bytes());
+  Status s = domain.ok() ? ReservePages(**domain, pages, page_bytes) : domain.TakeStatus();
+  if (!s.ok() && grows) (void)SetLength(image.fd(), image.path(), file_bytes);
+  if (!s.ok()) return s;
+  s = WritePages(**domain, pages, page_bytes, image.best_copy() == 0 ? kMirrorPfn : 0);
+  if (!s.ok()) return s;
   return uint64_t{pages.size()};
 }
 
@@ -233,13 +260,16 @@ Result<uint64_t> RevertRepair(const std::string& path, const std::string& undo_p
     return Status(Code::kInvalidArgument,
                   fmt::format("{}: {} {}; nothing was changed", undo_path, what, path));
   };
-  if (*size != header.file_bytes) return other("does not belong to");
+  if (*size != header.file_bytes && *size != header.file_bytes_after) {
+    return other("does not belong to");
+  }
   auto domain = MapForWriting(file->get(), path, *size / kFrameSize * kFrameSize);
   if (!domain.ok()) return domain.TakeStatus();
   std::vector<Page> pages;
   size_t superblocks = 0;
   size_t superblocks_of_others = 0;  // of a mount since the repair; a torn one has a whole copy
   for (size_t i = 0; i < undo.size(); i++) {
+    if (undo[i].offset >= (*domain)->medium().bytes()) continue;  // it has not grown, or no more
     const std::byte* const now = (*domain)->base() + undo[i].offset;
     const uint64_t checksum = Checksum64(now, header.page_bytes, undo[i].offset);
     if (undo[i].offset <= OffsetOf(kMirrorPfn)) {
@@ -253,7 +283,11 @@ Result<uint64_t> RevertRepair(const std::string& path, const std::string& undo_p
   if (superblocks > 0 && superblocks == superblocks_of_others) {
     return other("is of an earlier state of");
   }
+  if (Status s = ReservePages(**domain, pages, header.page_bytes); !s.ok()) return s;
   if (Status s = WritePages(**domain, pages, header.page_bytes, 0); !s.ok()) return s;
+  if (*size != header.file_bytes) {
+    if (Status s = SetLength(file->get(), path, header.file_bytes); !s.ok()) return s;
+  }
   return uint64_t{pages.size()};
 }
 

@@ -21,6 +21,7 @@ struct UndoHeader {
   uint32_t page_bytes;
   uint64_t pages;
   uint64_t file_bytes;
+  uint64_t file_bytes_after;
 };
 inline constexpr Field kUndoHeaderFields[] = {
     TUFF_FIELD(UndoHeader, magic, Text, "`tuffundo`"),
@@ -29,6 +30,8 @@ inline constexpr Field kUndoHeaderFields[] = {
     TUFF_FIELD(UndoHeader, page_bytes, Decimal, "length of a page"),
     TUFF_FIELD(UndoHeader, pages, Decimal, "how many follow"),
     TUFF_FIELD(UndoHeader, file_bytes, Decimal, "length of the pool's file"),
+    TUFF_FIELD(UndoHeader, file_bytes_after, Decimal,
+               "the same after the repair: more, if it was truncated"),
 };
 TUFF_FORMAT(UndoHeader, kUndoHeaderFields, "Begins an undo file of `tuff fsck`.");
 
@@ -46,8 +49,8 @@ inline constexpr Field kUndoPageFields[] = {
 TUFF_FORMAT(UndoPage, kUndoPageFields, "Begins a page of an undo file; its former bytes follow.");
 
 /// Writes the overlay's pages into the file, durably. `undo_path` empty: without an undo file; it
-/// must not exist. A truncated pool stays as it is. Returns how many pages have changed. REQUIRES:
-/// the image was opened for repair. Errors: Exists, NoSpace, Io.
+/// must not exist. Returns how many pages have changed. REQUIRES: the image was opened for repair,
+/// and its report's mode is not kCheck. Errors: Exists, NoSpace, Io.
 Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path);
 
 /// Makes the pool's file what it was before the repair. Can be repeated. Errors: Corruption (the

@@ -19,7 +19,8 @@ constexpr ProblemKind kKinds[] = {
      "both superblocks are damaged; size and hash seed were found in the frames",
      "both are written anew, with a new uuid"},
     {kTruncated, "truncated", kLoss, "the file is shorter than the superblock says",
-     "none: restore the file, or take what is left with `tuff salvage`"},
+     "the file becomes as long as it was, and empty there; bring its end back first, if that can "
+     "be. None if less than a 64th is left: `tuff salvage`"},
     {kNumbersBehind, "numbers-behind", kDamage,
      "nodes or records have numbers that the superblock has not reserved, so they would be given "
      "out again",
@@ -59,7 +60,8 @@ constexpr ProblemKind kKinds[] = {
      "removed; its object is found as an orphan"},
     {kGraveyardRecord, "graveyard-record", kDamage, "a record of the graveyard is malformed",
      "removed; what it named is freed"},
-    {kOrphan, "orphan", kLoss, "a store's anchor that a damaged catalogue no longer names",
+    {kOrphan, "orphan", kLoss,
+     "a store's anchor that a damaged catalogue no longer names; shows when that is repaired",
      "named `lost+found-ID`"},
     {kGraveyardFlag, "graveyard-flag", kCosmetic,
      "the superblock says that the graveyard is empty, and it is not", "the flag is set"},

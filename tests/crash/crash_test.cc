@@ -46,6 +46,8 @@ const std::map<std::pair<std::string, Granularity>, std::string> kUnreachable = 
     {{"patch.2", Granularity::kPage}, "as under cache-line"},
     {{"patch.4", Granularity::kCacheLine}, "as patch.2"},
     {{"patch.4", Granularity::kPage}, "as patch.2"},
+    {{"patch.5", Granularity::kCacheLine}, "as patch.2: see FsckTruncatedTest"},
+    {{"patch.5", Granularity::kPage}, "as patch.2: see FsckTruncatedTest"},
 };
 
 // One test.

@@ -18,8 +18,7 @@ const std::vector<FsckCase>& FsckCases() {
        [](Patient& p) {
          ASSERT_EQ(truncate(p.path().c_str(), static_cast<off_t>(p.image().file_bytes() - 4096)),
                    0);
-       },
-       false, false},
+       }},
       {kNumbersBehind,
        [](Patient& p) { EditSuperblocks(p.path(), [](Superblock& sb) { sb.number_limit = 2; }); }},
       {kLaneDamaged,

@@ -65,6 +65,7 @@ class Repairer {
  private:
   bool Fsck(FsckMode mode, const std::string& undo = "") {
     PoolImage::Options how;
+    how.padded = true;
     how.for_repair = mode != FsckMode::kCheck;
     auto image = PoolImage::Open(file_.path(), how);
     refused_ = !image.ok();

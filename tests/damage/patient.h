@@ -158,20 +158,23 @@ struct FsckOutcome {
   bool sound = false;
 };
 
-inline FsckOutcome RunFsckOn(const std::string& path, FsckMode mode, const std::string& undo = "") {
+inline FsckOutcome RunFsckOn(const std::string& path, FsckMode mode, const std::string& undo = "",
+                             bool quick = false) {
   PoolImage::Options how;
+  how.padded = true;
   how.for_repair = mode != FsckMode::kCheck;
   auto image = PoolImage::Open(path, how);
   EXPECT_OK(image.status());
   FsckOptions options;
   options.mode = mode;
+  options.quick = quick;
   auto report = RunFsck(**image, options);
   EXPECT_OK(report.status());
   FsckOutcome outcome;
   for (const Problem& problem : report->problems) outcome.codes.insert(problem.code);
   outcome.unrepaired = report->unrepaired;
   outcome.sound = report->sound();
-  if (how.for_repair) {
+  if (report->mode != FsckMode::kCheck) {
     EXPECT_OK(CommitRepair(**image, undo).status());
   }
   return outcome;
@@ -182,7 +185,6 @@ struct FsckCase {
   ProblemCode code;
   std::function<void(Patient&)> damage;
   bool unclean = false;
-  bool can_be_repaired = true;
 };
 
 const std::vector<FsckCase>& FsckCases();

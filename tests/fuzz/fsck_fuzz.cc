@@ -1,5 +1,5 @@
-// Fuzzes fsck with the pools of pool_fuzz: a check writes nothing, one repair makes a pool sound,
-// and it can be taken back. What cannot be repaired is told. Inputs: pool_edits.h.
+// Fuzzes salvage and fsck with the pools of pool_fuzz: a salvage makes a sound pool; a check writes
+// nothing, one repair makes a pool sound, and it can be taken back. Inputs: pool_edits.h.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,6 +8,7 @@
 
 #include "engine/repair/fsck.h"
 #include "engine/repair/patch.h"
+#include "engine/repair/salvage.h"
 #include "tests/crash/image_file.h"
 #include "tests/engine/engine_test_util.h"
 #include "tests/fuzz/list_input.h"
@@ -23,6 +24,7 @@ struct Place {
   TempDir dir;
   ImageFile file{dir.File("pool"), kPoolSizeMin};
   std::string undo = dir.File("undo");
+  std::string salvaged = dir.File("salvaged");
 };
 
 [[noreturn]] void Die(const std::string& what) {
@@ -42,6 +44,7 @@ std::string TextOf(const FsckReport& report) {
 // Nothing: the image is refused.
 std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std::string& undo) {
   tuff::PoolImage::Options how;
+  how.padded = true;
   how.for_repair = mode != FsckMode::kCheck;
   auto image = tuff::PoolImage::Open(path, how);
   if (!image.ok()) {
@@ -56,7 +59,7 @@ std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std
   const bool used_up = how.for_repair && report.status().code() == Code::kNoSpace;
   if (used_up) return std::nullopt;
   if (!report.ok()) Die("fsck: " + report.status().ToString());
-  if (how.for_repair) {
+  if (report->mode != FsckMode::kCheck) {
     if (auto pages = CommitRepair(**image, undo); !pages.ok()) {
       Die("writing the repair: " + pages.status().ToString());
     }
@@ -64,10 +67,27 @@ std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std
   return std::move(*report);
 }
 
-bool CannotBeRepaired(const FsckReport& report) {
-  return std::any_of(report.problems.begin(), report.problems.end(), [](const Problem& problem) {
-    return problem.code == ProblemCode::kTruncated;
-  });
+// What it makes of a damaged pool is sound.
+void SalvageImage(const Place& place, const SparseImage& image) {
+  unlink(place.salvaged.c_str());
+  SalvageOptions options;
+  options.sparse = true;
+  options.open = SmallPool().open;
+  const auto report = SalvagePool(place.file.path(), place.salvaged, options);
+  if (!place.file.Holds(image, false)) Die("a salvage has written into the old pool");
+  if (!report.ok()) {
+    const Code code = report.status().code();
+    if (code != Code::kCorruption && code != Code::kNotSupported) {
+      Die("salvage: " + report.status().ToString());
+    }
+    return;
+  }
+  auto pool = Pool::Open(place.salvaged, SmallPool().open);
+  if (!pool.ok()) Die("opening what was salvaged: " + pool.status().ToString());
+  if (const std::string text = Problems(**pool); !text.empty()) {
+    Die("of what was salvaged, CheckPool says: " + text);
+  }
+  if (Status s = (*pool)->Close(); !s.ok()) Die("closing: " + s.ToString());
 }
 
 void RepairImage(const Place& place, const SparseImage& image) {
@@ -79,7 +99,6 @@ void RepairImage(const Place& place, const SparseImage& image) {
   const auto repair = Fsck(path, FsckMode::kRepair, place.undo);
   if (!repair) return;  // it has features that can only be read, or no numbers for new nodes
   if (check->sound() && !repair->sound()) Die("-y finds what -n has not:" + TextOf(*repair));
-  if (CannotBeRepaired(*repair)) return;
   if (repair->unrepaired > 0) Die("left unrepaired:" + TextOf(*repair));
   const auto again = Fsck(path, FsckMode::kCheck, "");
   if (!again || !again->sound()) {
@@ -113,6 +132,7 @@ void RunInput(std::span<const uint8_t> bytes) {
   place.file.Load(image);
   const ImageFile::Watch watch(place.file);
   alarm(kSecondsMax);
+  SalvageImage(place, image);
   RepairImage(place, image);
   RevertImage(place, image);
   alarm(0);

@@ -146,10 +146,24 @@ ok fsck pool
 
 echo "--- truncated"
 cp sound pool; truncate -s 12M pool; before=$(sha pool)
-for mode in -n -p -y; do
+for mode in -n -p; do
   run fsck $mode pool; code 4; quiet; is_as pool "$before"
   out_has '^103 truncated: the superblock says 16777216 bytes, the file has 12582912$'
-  out_has '^nothing was written, and nothing of a truncated pool is repaired: restore a backup'
+  out_has "^nothing was written: bring the file's end back, if that can be; to keep what lies in front"
+done
+run fsck -y --undo back pool; code 1; quiet
+out_has '^103 truncated: .*; repaired$'
+ok fsck pool
+ok fsck pool --revert back
+is_as pool "$before"
+
+echo "--- quick"
+cp sound pool; before=$(sha pool)
+ok fsck --quick pool; out_has '^pool: superblocks, lanes and frame tables are sound; [0-9]* frames in use$'
+overwrite pool $((1 << 12)) 'no superblock'; before=$(sha pool)
+run fsck --quick pool; code 4; out_has '^101 superblock-copy: '; is_as pool "$before"
+for mode in -p -y; do
+  run fsck --quick $mode pool; code 16; error '--quick only checks'; is_as pool "$before"
 done
 
 echo "--- not closed cleanly, and in use"

@@ -1,0 +1,162 @@
+// fsck of a pool whose file has lost its end: it is left alone but for who wants all repaired, who
+// keeps what lies in front of the cut.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "tests/damage/patient.h"
+
+namespace tuff::test {
+namespace {
+
+std::string Key(uint64_t i) { return fmt::format("key{:06}", i * 7919 % 1000003); }
+std::string Value(uint64_t i) { return Key(i) + std::string(i % 900, 'v'); }
+
+constexpr uint64_t kRecords = 20000;
+
+class FsckTruncatedTest : public testing::TestWithParam<uint64_t> {
+ protected:
+  std::string path() const { return dir_.File("pool"); }
+  std::string undo() const { return dir_.File("undo"); }
+
+  void MakePool() {
+    auto pool = Pool::Create(path(), SmallPool(32 << 20));
+    ASSERT_OK(pool);
+    auto store = (*pool)->CreateStore("store");
+    ASSERT_OK(store);
+    for (uint64_t i = 0; i < kRecords; i++) ASSERT_OK((*store)->Put(Key(i), Value(i)));
+    ASSERT_OK((*pool)->WaitForBackgroundWork());
+    ASSERT_OK((*pool)->Close());
+  }
+  // Of what lies in leaves in front of a byte.
+  std::set<std::string> KeysBefore(uint64_t end) {
+    std::set<std::string> keys;
+    auto image = PoolImage::Open(path(), {});
+    EXPECT_OK(image.status());
+    for (uint64_t section = 0; section < SectionsOf((*image)->frames()); section++) {
+      (*image)->ForEachOwnerWord(section, [&](Pfn pfn, uint64_t word) {
+        const OwnerWord owner = UnpackOwner(word);
+        if (owner.object_id < kFirstObjectId) return;
+        if (owner.kind != static_cast<uint8_t>(FrameKind::kTreeNode)) return;
+        const NodeView node = (*image)->NodeAt(pfn, owner.order);
+        if (!node.is_leaf() || OffsetOf(pfn) + node.bytes() > end) return;
+        std::optional<std::string> high;
+        if (node.has_high()) high = node.high();
+        auto records = ReadLeaf(node, (*image)->hash_seed(), false).records;
+        for (const RecordView& record : NewestOf(std::move(records), node.low(), high)) {
+          keys.emplace(record.key);
+        }
+      });
+    }
+    return keys;
+  }
+
+  TempDir dir_;
+};
+
+TEST_P(FsckTruncatedTest, KeepsWhatIsInFrontOfTheCut) {
+  MakePool();
+  if (HasFatalFailure()) return;
+  const uint64_t cut = GetParam();
+  const std::set<std::string> there = KeysBefore(cut);
+  ASSERT_GT(there.size(), 100u);
+  ASSERT_LT(there.size(), kRecords);
+  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(cut)), 0);
+  const std::string before = ReadFile(path());
+
+  const FsckOutcome check = RunFsckOn(path(), FsckMode::kCheck);
+  EXPECT_TRUE(check.codes.contains(ProblemCode::kTruncated));
+  const FsckOutcome preen = RunFsckOn(path(), FsckMode::kPreen);
+  EXPECT_TRUE(preen.codes.contains(ProblemCode::kTruncated));
+  EXPECT_GT(preen.unrepaired, 0u);
+  EXPECT_TRUE(ReadFile(path()) == before) << "a preen has changed the file";
+
+  EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair, undo()).unrepaired, 0u);
+  EXPECT_TRUE(RunFsckOn(path(), FsckMode::kCheck).sound);
+  auto pool = Pool::Open(path(), SmallPool().open);
+  ASSERT_OK(pool);
+  EXPECT_EQ(Problems(**pool), "");
+  auto store = (*pool)->OpenStore("store");
+  ASSERT_OK(store);
+  uint64_t found = 0;
+  for (uint64_t i = 0; i < kRecords; i++) {
+    std::string value;
+    const Status s = (*store)->Get(Key(i), &value);
+    ASSERT_EQ(s.ok(), there.contains(Key(i))) << Key(i) << ": " << s.ToString();
+    if (!s.ok()) continue;
+    found++;
+    ASSERT_EQ(value, Value(i));
+  }
+  EXPECT_EQ(found, there.size());
+  ASSERT_OK((*pool)->Close());
+}
+
+TEST_P(FsckTruncatedTest, CanBeTakenBack) {
+  MakePool();
+  if (HasFatalFailure()) return;
+  const std::string whole = ReadFile(path());
+  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(GetParam())), 0);
+  EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair, undo()).unrepaired, 0u);
+  EXPECT_OK(RevertRepair(path(), undo()));
+  EXPECT_TRUE(ReadFile(path()) == whole.substr(0, GetParam()));
+}
+
+// Grown, and not repaired yet.
+TEST_P(FsckTruncatedTest, InterruptedWhereTheFileHasGrown) {
+  MakePool();
+  if (HasFatalFailure()) return;
+  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(GetParam())), 0);
+  const std::string before = ReadFile(path());
+  const pid_t child = fork();
+  if (child == 0) {
+    struct Killer : StepObserver {
+      void OnPoint(const Step& step) override {
+        if (std::string_view(step.id) == "patch.5") _exit(9);
+      }
+    } killer;
+    SetStepObserver(&killer);
+    (void)RunFsckOn(path(), FsckMode::kRepair, undo());
+    _exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 9 << 8);
+  EXPECT_EQ(ReadFile(path()).size(), uint64_t{32} << 20);
+  EXPECT_OK(RevertRepair(path(), undo()));
+  EXPECT_TRUE(ReadFile(path()) == before);
+  EXPECT_OK(RevertRepair(path(), undo()));  // once more
+  EXPECT_TRUE(ReadFile(path()) == before);
+  ASSERT_EQ(truncate(path().c_str(), 32 << 20), 0);
+  EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair).unrepaired, 0u);
+  EXPECT_TRUE(RunFsckOn(path(), FsckMode::kCheck).sound);
+}
+
+// Whole blocks, and parts of one.
+INSTANTIATE_TEST_SUITE_P(Cuts, FsckTruncatedTest,
+                         testing::Values(uint64_t{8} << 20, (uint64_t{10} << 20) + 4096 * 3 + 5));
+
+// Then it is rather the superblock that is wrong.
+TEST(FsckTooShortTest, IsLeftAlone) {
+  TempDir dir;
+  const std::string path = dir.File("pool");
+  CreateOptions options = SmallPool(1 << 30);
+  options.sparse = true;
+  ASSERT_OK(Pool::Create(path, options));
+  ASSERT_EQ(truncate(path.c_str(), (16 << 20) - 1), 0);
+  const std::string before = ReadFile(path);
+  for (const FsckMode mode : {FsckMode::kCheck, FsckMode::kPreen, FsckMode::kRepair}) {
+    const FsckOutcome outcome = RunFsckOn(path, mode);
+    EXPECT_TRUE(outcome.codes.contains(ProblemCode::kTruncated));
+    EXPECT_GT(outcome.unrepaired, 0u);
+    EXPECT_TRUE(ReadFile(path) == before);
+  }
+  ASSERT_EQ(truncate(path.c_str(), 16 << 20), 0);
+  EXPECT_EQ(RunFsckOn(path, FsckMode::kRepair).unrepaired, 0u);
+  EXPECT_OK(Pool::Open(path, SmallPool().open));
+}
+
+}  // namespace
+}  // namespace tuff::test
