@@ -264,7 +264,7 @@ void Lanes::EnterRedo(WriteWindow& window, unsigned lane, uint64_t state,
   std::memcpy(buffer, &entry, sizeof entry);
   if (first_chunk == 0) {
     assert(stores.size() <= kLaneInlineBytes);
-    std::memcpy(buffer + bytes, stores.data(), stores.size());
+    std::copy(stores.begin(), stores.end(), buffer + bytes);
     bytes += stores.size();
   }
   entry.checksum = EntryChecksum(buffer, bytes, state, lane, hash_seed_);

@@ -59,6 +59,10 @@ class Fsck {
   void CheckTables();
   void CheckOwnerWord(const PoolWalkResult& walk, Pfn pfn, uint64_t word);
   void CheckNumbers(const PoolWalkResult& walk);
+  // Above all that are in use.
+  uint64_t NextNumber(const PoolWalkResult& walk) const {
+    return std::max(superblock_.number_limit, std::min(walk.number_max, kNumbersEnd) + 1);
+  }
   void WriteSuperblocks();
   void StoreWord(uint64_t place, uint64_t word) {
     WriteWindow window(image_.domain());
@@ -207,8 +211,7 @@ void Fsck::NoteNames(const PoolWalkResult& walk) {
 }
 
 void Fsck::MendTrees(const PoolWalkResult& walk) {
-  TreeMender mender(image_, walk, named_by_lanes_,
-                    std::max(superblock_.number_limit, walk.number_max + 1));
+  TreeMender mender(image_, walk, named_by_lanes_, NextNumber(walk));
   for (const WalkedObject& object : walk.broken_anchors) {
     if (!mender.MendAnchor(object)) report_.unrepaired++;
   }
@@ -221,8 +224,7 @@ void Fsck::MendTrees(const PoolWalkResult& walk) {
 }
 
 void Fsck::ForgetDropped(const PoolWalkResult& walk) {
-  TreeMender mender(image_, walk, named_by_lanes_,
-                    std::max(superblock_.number_limit, walk.number_max + 1));
+  TreeMender mender(image_, walk, named_by_lanes_, NextNumber(walk));
   for (const uint32_t id : walk.dropped) {
     const WalkedObject& catalogue = walk.objects.at(kCatalogueObjectId);
     if (!mender.Change(catalogue, RecordType::kDelete, CatalogueKey(id), "")) report_.unrepaired++;
@@ -233,8 +235,7 @@ void Fsck::ForgetDropped(const PoolWalkResult& walk) {
 
 // False: there are none.
 bool Fsck::AdoptOrphans(const PoolWalkResult& walk) {
-  TreeMender mender(image_, walk, named_by_lanes_,
-                    std::max(superblock_.number_limit, walk.number_max + 1));
+  TreeMender mender(image_, walk, named_by_lanes_, NextNumber(walk));
   const std::vector<WalkedObject> stores = mender.FindOrphanStores();
   const WalkedObject& catalogue = walk.objects.at(kCatalogueObjectId);
   bool adopted = false;
@@ -267,7 +268,7 @@ void Fsck::CheckNumbers(const PoolWalkResult& walk) {
              fmt::format("number {} is in use, the superblock reserves those below {}",
                          walk.number_max, superblock_.number_limit));
   }
-  superblock_.number_limit = std::max(superblock_.number_limit, walk.number_max + 1);
+  superblock_.number_limit = NextNumber(walk);
   superblock_.next_object_id = std::max(superblock_.next_object_id, walk.object_id_max + 1);
   if (walk.graveyard_in_use && (superblock_.state & kStateGraveyard) == 0) {
     if (!image_.guessed()) {

@@ -23,9 +23,26 @@ bool LiesWithin(const NodeView& node, const std::string& low,
   return node.low() >= low && (!high || (node.has_high() && node.high() <= *high));
 }
 
-bool Overlap(const NodeView& a, const NodeView& b) {
-  return (!a.has_high() || b.low() < a.high()) && (!b.has_high() || a.low() < b.high());
-}
+// Ranges of keys, none over another.
+class Ranges {
+ public:
+  /// False if it lies over one of them.
+  bool Add(const NodeView& node) {
+    const auto behind = lows_.lower_bound(node.low());
+    if (behind != lows_.end() && (!node.has_high() || behind->first < node.high())) return false;
+    if (behind != lows_.begin()) {
+      const auto& high = std::prev(behind)->second;
+      if (!high || *high > node.low()) return false;
+    }
+    std::optional<std::string_view> high;
+    if (node.has_high()) high = node.high();
+    lows_.emplace_hint(behind, node.low(), high);
+    return true;
+  }
+
+ private:
+  std::map<std::string_view, std::optional<std::string_view>> lows_;  // and their highs
+};
 
 std::optional<std::string_view> ViewOfHigh(const std::optional<std::string>& high) {
   return high ? std::optional<std::string_view>(*high) : std::nullopt;
@@ -55,19 +72,31 @@ void TreeMender::FindOrphans() {
       const NodeView node = image_.NodeAt(pfn, header.order);
       if (!VerifyNode(node, image_.hash_seed(), header.object_id).ok()) return;
       if (!RangesHaveKeys(node)) return;
-      orphans_[header.object_id].push_back({pfn, header.order, header.level, header.number});
+      orphans_[{header.object_id, header.level}].push_back({pfn, header.order, header.number});
     });
   }
-  for (auto& [id, orphans] : orphans_) {
-    std::sort(orphans.begin(), orphans.end(),
-              [](const Orphan& a, const Orphan& b) { return a.number > b.number; });
+  for (auto& [place, orphans] : orphans_) {
+    std::sort(orphans.begin(), orphans.end(), [this](const Orphan& a, const Orphan& b) {
+      const int order = ViewOf(a).low().compare(ViewOf(b).low());
+      return order != 0 ? order < 0 : a.number > b.number;
+    });
   }
 }
 
-const std::vector<TreeMender::Orphan>& TreeMender::OrphansOf(uint32_t object_id) const {
-  static const std::vector<Orphan> kNone;
-  const auto it = orphans_.find(object_id);
-  return it == orphans_.end() ? kNone : it->second;
+// Those that begin at `low` or behind it, and before `high`; of those that begin together, the
+// highest number first.
+std::span<const TreeMender::Orphan> TreeMender::OrphansIn(
+    uint32_t object_id, int level, std::string_view low,
+    const std::optional<std::string>& high) const {
+  const auto it = orphans_.find({object_id, level});
+  if (it == orphans_.end()) return {};
+  const std::vector<Orphan>& all = it->second;
+  const auto before = [this](const Orphan& orphan, std::string_view key) {
+    return ViewOf(orphan).low() < key;
+  };
+  const auto first = std::lower_bound(all.begin(), all.end(), low, before);
+  const auto last = high ? std::lower_bound(first, all.end(), *high, before) : all.end();
+  return {first, last};
 }
 
 bool TreeMender::Mend(const NodeSite& site) {
@@ -96,20 +125,23 @@ bool TreeMender::Mend(const NodeSite& site) {
 
 uint64_t TreeMender::CoverRoot(uint32_t object_id, const Old& old) {
   int level = 0;
-  for (const Orphan& orphan : OrphansOf(object_id)) {
-    if (taken_.contains(orphan.pfn)) continue;
-    const NodeView node = ViewOf(orphan);
-    const bool is_root = node.low().empty() && !node.has_high();
-    level = std::max(level, orphan.level + (is_root ? 0 : 1));
+  for (const auto& [place, orphans] : orphans_) {
+    if (place.first != object_id) continue;
+    for (const Orphan& orphan : orphans) {
+      if (taken_.contains(orphan.pfn)) continue;
+      const NodeView node = ViewOf(orphan);
+      const bool is_root = node.low().empty() && !node.has_high();
+      level = std::max(level, place.second + (is_root ? 0 : 1));
+    }
   }
   return Cover(object_id, level, "", std::nullopt, old);
 }
 
 uint64_t TreeMender::Cover(uint32_t object_id, int level, const std::string& low,
                            const std::optional<std::string>& high, const Old& old) {
-  for (const Orphan& orphan : OrphansOf(object_id)) {
-    if (orphan.level != level || taken_.contains(orphan.pfn)) continue;
-    if (!SameRange(ViewOf(orphan), low, high)) continue;
+  for (const Orphan& orphan : OrphansIn(object_id, level, low, high)) {
+    if (ViewOf(orphan).low() != low) break;
+    if (taken_.contains(orphan.pfn) || !SameRange(ViewOf(orphan), low, high)) continue;
     taken_.insert(orphan.pfn);
     SetOwner(orphan.pfn, orphan.order, object_id);
     return PackChild(orphan.pfn, orphan.number);
@@ -120,16 +152,17 @@ uint64_t TreeMender::Cover(uint32_t object_id, int level, const std::string& low
 
 uint64_t TreeMender::WriteInnerOver(uint32_t object_id, int level, const std::string& low,
                                     const std::optional<std::string>& high, const Old& old) {
-  std::vector<Orphan> below;  // of the highest numbers, none over another
-  for (const Orphan& orphan : OrphansOf(object_id)) {
-    if (orphan.level != level - 1 || taken_.contains(orphan.pfn)) continue;
-    const NodeView node = ViewOf(orphan);
-    if (!LiesWithin(node, low, high)) continue;
-    const bool clear = std::none_of(below.begin(), below.end(), [&](const Orphan& other) {
-      return Overlap(node, ViewOf(other));
-    });
-    if (clear) below.push_back(orphan);
+  std::vector<Orphan> below;
+  for (const Orphan& orphan : OrphansIn(object_id, level - 1, low, high)) {
+    if (!taken_.contains(orphan.pfn) && LiesWithin(ViewOf(orphan), low, high)) {
+      below.push_back(orphan);
+    }
   }
+  // Of those that lie over each other, the highest number.
+  std::sort(below.begin(), below.end(),
+            [](const Orphan& a, const Orphan& b) { return a.number > b.number; });
+  Ranges ranges;
+  std::erase_if(below, [&](const Orphan& orphan) { return !ranges.Add(ViewOf(orphan)); });
   std::sort(below.begin(), below.end(),
             [&](const Orphan& a, const Orphan& b) { return ViewOf(a).low() < ViewOf(b).low(); });
   std::vector<std::string> lows;  // of the children

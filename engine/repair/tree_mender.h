@@ -14,6 +14,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "engine/node_writer.h"
@@ -45,7 +46,6 @@ class TreeMender {
   struct Orphan {
     Pfn pfn;
     uint8_t order;
-    uint8_t level;
     uint64_t number;
   };
   using Bytes = std::vector<std::byte>;
@@ -57,7 +57,8 @@ class TreeMender {
 
   void FindOrphans();
   NodeView ViewOf(const Orphan& orphan) const { return image_.NodeAt(orphan.pfn, orphan.order); }
-  const std::vector<Orphan>& OrphansOf(uint32_t object_id) const;
+  std::span<const Orphan> OrphansIn(uint32_t object_id, int level, std::string_view low,
+                                    const std::optional<std::string>& high) const;
   /// A word for a node of this level and range; 0: there is no room.
   uint64_t Cover(uint32_t object_id, int level, const std::string& low,
                  const std::optional<std::string>& high, const Old& old);
@@ -83,7 +84,7 @@ class TreeMender {
   const std::set<Pfn>& not_free_;
   uint64_t next_number_;
   bool orphans_known_ = false;
-  std::map<uint32_t, std::vector<Orphan>> orphans_;  // by object; highest number first
+  std::map<std::pair<uint32_t, int>, std::vector<Orphan>> orphans_;  // by object and level
   std::set<Pfn> taken_;                       // frames given to new nodes, and orphans in use
   Pfn free_from_[2][kNodeOrderMax + 1] = {};  // no run before it is free; by `any` and order
 };

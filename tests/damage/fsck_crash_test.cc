@@ -41,11 +41,11 @@ class Interrupted : public testing::Test {
       }
     }
     patient->LetGo();
-    before_ = ReadFile(patient->path());
+    before_ = ReadWholeFile(patient->path());
     SetStepObserver(&recorder_);
     (void)RunFsckOn(patient->path(), FsckMode::kRepair, patient->undo());
     SetStepObserver(nullptr);
-    after_ = ReadFile(patient->path());
+    after_ = ReadWholeFile(patient->path());
     contents_ = ContentsOf(patient->path());
   }
   static Contents ContentsOf(const std::string& path) {
@@ -98,7 +98,7 @@ TEST_F(Interrupted, AtAnyPointARepairIsDoneAgainOrTakenBack) {
     ASSERT_TRUE(killed || status == 0);
     if (points % 2 == 0) {
       ASSERT_OK(RevertRepair(patient.path(), patient.undo()).status());
-      EXPECT_TRUE(ReadFile(patient.path()) == before_) << "killed at point " << points;
+      EXPECT_TRUE(ReadWholeFile(patient.path()) == before_) << "killed at point " << points;
     } else {
       EXPECT_EQ(RunFsckOn(patient.path(), FsckMode::kRepair).unrepaired, 0u);
       EXPECT_TRUE(RunFsckOn(patient.path(), FsckMode::kCheck).sound);
@@ -130,7 +130,7 @@ TEST_F(Interrupted, ByAPowerFailure) {
     ASSERT_EQ(Difference(contents_, ContentsOf(path)), "") << "step " << now;
     WriteAt(path, 0, mixed);
     ASSERT_OK(RevertRepair(path, patient.undo()).status());
-    ASSERT_TRUE(ReadFile(path) == before_);
+    ASSERT_TRUE(ReadWholeFile(path) == before_);
   }
 }
 
@@ -139,11 +139,11 @@ TEST(UndoFile, IsCheckedBeforeItIsUsed) {
   patient.Flip(OffsetOf(kMirrorPfn) + 40);
   patient.LetGo();
   (void)RunFsckOn(patient.path(), FsckMode::kRepair, patient.undo());
-  const std::string repaired = ReadFile(patient.path());
+  const std::string repaired = ReadWholeFile(patient.path());
   FlipByte(patient.undo(), 100);
   EXPECT_EQ(RevertRepair(patient.path(), patient.undo()).status().code(), Code::kCorruption);
   FlipByte(patient.undo(), 100);
-  EXPECT_TRUE(ReadFile(patient.path()) == repaired);
+  EXPECT_TRUE(ReadWholeFile(patient.path()) == repaired);
   // Not once the pool has been used again.
   {
     auto pool = Pool::Open(patient.path(), SmallPool().open);

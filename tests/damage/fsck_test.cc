@@ -20,13 +20,13 @@ TEST_P(FsckTest, IsFoundRepairedAndGone) {
   Patient patient(GetParam().unclean ? TheRichPool().unclean : TheRichPool().clean);
   GetParam().damage(patient);
   patient.LetGo();
-  const std::string before = ReadFile(patient.path());
+  const std::string before = ReadWholeFile(patient.path());
   const FsckOutcome check = RunFsckOn(patient.path(), FsckMode::kCheck);
   // Whether a store has lost its name shows only when the catalogue is mended.
   const bool shows_later = GetParam().code == ProblemCode::kOrphan;
   EXPECT_TRUE(shows_later || check.codes.contains(GetParam().code));
   EXPECT_EQ(check.unrepaired > 0, true);
-  EXPECT_TRUE(ReadFile(patient.path()) == before) << "a check has changed the file";
+  EXPECT_TRUE(ReadWholeFile(patient.path()) == before) << "a check has changed the file";
 
   const FsckOutcome repair = RunFsckOn(patient.path(), FsckMode::kRepair, patient.undo());
   EXPECT_TRUE(repair.codes.contains(GetParam().code));
@@ -67,7 +67,7 @@ TEST(FsckTableTest, EveryProblemHasAnImage) {
 
 TEST(FsckTableTest, TheDocumentHasTheTable) {
   const std::string path = TUFF_SOURCE_DIR "/docs/fsck.md";
-  std::string text = ReadFile(path);
+  std::string text = ReadWholeFile(path);
   constexpr std::string_view kBegin = "<!-- problems -->\n";
   constexpr std::string_view kEnd = "<!-- end of problems -->\n";
   const size_t from = text.find(kBegin);
@@ -120,12 +120,12 @@ TEST(FsckQuickTest, LooksAtTablesOnly) {
     Patient patient(one.unclean ? TheRichPool().unclean : TheRichPool().clean);
     one.damage(patient);
     patient.LetGo();
-    const std::string before = ReadFile(patient.path());
+    const std::string before = ReadWholeFile(patient.path());
     const FsckOutcome quick = RunFsckOn(patient.path(), FsckMode::kCheck, "", true);
     EXPECT_EQ(quick.codes.contains(one.code), of_tables.contains(one.code))
         << KindOf(one.code).name;
     EXPECT_EQ(quick.sound, !of_tables.contains(one.code)) << KindOf(one.code).name;
-    EXPECT_TRUE(ReadFile(patient.path()) == before);
+    EXPECT_TRUE(ReadWholeFile(patient.path()) == before);
   }
   for (const SparseImage& image : {TheRichPool().clean, TheRichPool().unclean}) {
     Patient sound(image);

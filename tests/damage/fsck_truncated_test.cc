@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <map>
 #include <set>
 
 #include "tests/damage/patient.h"
@@ -17,7 +18,7 @@ std::string Value(uint64_t i) { return Key(i) + std::string(i % 900, 'v'); }
 
 constexpr uint64_t kRecords = 20000;
 
-class FsckTruncatedTest : public testing::TestWithParam<uint64_t> {
+class FsckTruncatedTest : public testing::TestWithParam<std::pair<uint64_t, uint64_t>> {
  protected:
   std::string path() const { return dir_.File("pool"); }
   std::string undo() const { return dir_.File("undo"); }
@@ -31,9 +32,9 @@ class FsckTruncatedTest : public testing::TestWithParam<uint64_t> {
     ASSERT_OK((*pool)->WaitForBackgroundWork());
     ASSERT_OK((*pool)->Close());
   }
-  // Of what lies in leaves in front of a byte.
-  std::set<std::string> KeysBefore(uint64_t end) {
-    std::set<std::string> keys;
+  using Leaves = std::map<Pfn, std::vector<std::string>>;  // the keys of each
+  Leaves ReadLeaves() {
+    Leaves leaves;
     auto image = PoolImage::Open(path(), {});
     EXPECT_OK(image.status());
     for (uint64_t section = 0; section < SectionsOf((*image)->frames()); section++) {
@@ -42,37 +43,50 @@ class FsckTruncatedTest : public testing::TestWithParam<uint64_t> {
         if (owner.object_id < kFirstObjectId) return;
         if (owner.kind != static_cast<uint8_t>(FrameKind::kTreeNode)) return;
         const NodeView node = (*image)->NodeAt(pfn, owner.order);
-        if (!node.is_leaf() || OffsetOf(pfn) + node.bytes() > end) return;
+        if (!node.is_leaf()) return;
         std::optional<std::string> high;
         if (node.has_high()) high = node.high();
         auto records = ReadLeaf(node, (*image)->hash_seed(), false).records;
         for (const RecordView& record : NewestOf(std::move(records), node.low(), high)) {
-          keys.emplace(record.key);
+          leaves[pfn + (1ull << owner.order)].emplace_back(record.key);
         }
       });
     }
-    return keys;
+    return leaves;
+  }
+  // Makes a pool, and cuts its file off behind so many of every hundred leaves, and some bytes.
+  void MakeAndCut() {
+    MakePool();
+    if (HasFatalFailure()) return;
+    const Leaves leaves = ReadLeaves();  // by their ends
+    ASSERT_GT(leaves.size(), 100u);
+    const auto [percent, bytes] = GetParam();
+    const auto last = std::next(leaves.begin(), static_cast<long>(leaves.size() * percent / 100));
+    for (auto leaf = leaves.begin(); leaf != std::next(last); leaf++) {
+      there_.insert(leaf->second.begin(), leaf->second.end());
+    }
+    whole_ = ReadWholeFile(path());
+    cut_ = OffsetOf(last->first) + bytes;
+    ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(cut_)), 0);
   }
 
   TempDir dir_;
+  std::set<std::string> there_;
+  std::string whole_;
+  uint64_t cut_ = 0;
 };
 
 TEST_P(FsckTruncatedTest, KeepsWhatIsInFrontOfTheCut) {
-  MakePool();
+  MakeAndCut();
   if (HasFatalFailure()) return;
-  const uint64_t cut = GetParam();
-  const std::set<std::string> there = KeysBefore(cut);
-  ASSERT_GT(there.size(), 100u);
-  ASSERT_LT(there.size(), kRecords);
-  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(cut)), 0);
-  const std::string before = ReadFile(path());
+  const std::string before = ReadWholeFile(path());
 
   const FsckOutcome check = RunFsckOn(path(), FsckMode::kCheck);
   EXPECT_TRUE(check.codes.contains(ProblemCode::kTruncated));
   const FsckOutcome preen = RunFsckOn(path(), FsckMode::kPreen);
   EXPECT_TRUE(preen.codes.contains(ProblemCode::kTruncated));
   EXPECT_GT(preen.unrepaired, 0u);
-  EXPECT_TRUE(ReadFile(path()) == before) << "a preen has changed the file";
+  EXPECT_TRUE(ReadWholeFile(path()) == before) << "a preen has changed the file";
 
   EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair, undo()).unrepaired, 0u);
   EXPECT_TRUE(RunFsckOn(path(), FsckMode::kCheck).sound);
@@ -85,31 +99,28 @@ TEST_P(FsckTruncatedTest, KeepsWhatIsInFrontOfTheCut) {
   for (uint64_t i = 0; i < kRecords; i++) {
     std::string value;
     const Status s = (*store)->Get(Key(i), &value);
-    ASSERT_EQ(s.ok(), there.contains(Key(i))) << Key(i) << ": " << s.ToString();
+    ASSERT_EQ(s.ok(), there_.contains(Key(i))) << Key(i) << ": " << s.ToString();
     if (!s.ok()) continue;
     found++;
     ASSERT_EQ(value, Value(i));
   }
-  EXPECT_EQ(found, there.size());
+  EXPECT_EQ(found, there_.size());
   ASSERT_OK((*pool)->Close());
 }
 
 TEST_P(FsckTruncatedTest, CanBeTakenBack) {
-  MakePool();
+  MakeAndCut();
   if (HasFatalFailure()) return;
-  const std::string whole = ReadFile(path());
-  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(GetParam())), 0);
   EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair, undo()).unrepaired, 0u);
   EXPECT_OK(RevertRepair(path(), undo()));
-  EXPECT_TRUE(ReadFile(path()) == whole.substr(0, GetParam()));
+  EXPECT_TRUE(ReadWholeFile(path()) == whole_.substr(0, cut_));
 }
 
 // Grown, and not repaired yet.
 TEST_P(FsckTruncatedTest, InterruptedWhereTheFileHasGrown) {
-  MakePool();
+  MakeAndCut();
   if (HasFatalFailure()) return;
-  ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(GetParam())), 0);
-  const std::string before = ReadFile(path());
+  const std::string before = ReadWholeFile(path());
   const pid_t child = fork();
   if (child == 0) {
     struct Killer : StepObserver {
@@ -124,19 +135,19 @@ TEST_P(FsckTruncatedTest, InterruptedWhereTheFileHasGrown) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_EQ(status, 9 << 8);
-  EXPECT_EQ(ReadFile(path()).size(), uint64_t{32} << 20);
+  EXPECT_EQ(ReadWholeFile(path()).size(), uint64_t{32} << 20);
   EXPECT_OK(RevertRepair(path(), undo()));
-  EXPECT_TRUE(ReadFile(path()) == before);
+  EXPECT_TRUE(ReadWholeFile(path()) == before);
   EXPECT_OK(RevertRepair(path(), undo()));  // once more
-  EXPECT_TRUE(ReadFile(path()) == before);
+  EXPECT_TRUE(ReadWholeFile(path()) == before);
   ASSERT_EQ(truncate(path().c_str(), 32 << 20), 0);
   EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair).unrepaired, 0u);
   EXPECT_TRUE(RunFsckOn(path(), FsckMode::kCheck).sound);
 }
 
-// Whole blocks, and parts of one.
 INSTANTIATE_TEST_SUITE_P(Cuts, FsckTruncatedTest,
-                         testing::Values(uint64_t{8} << 20, (uint64_t{10} << 20) + 4096 * 3 + 5));
+                         testing::Values(std::pair<uint64_t, uint64_t>{20, 0},
+                                         std::pair<uint64_t, uint64_t>{70, 5}));
 
 // Then it is rather the superblock that is wrong.
 TEST(FsckTooShortTest, IsLeftAlone) {
@@ -146,12 +157,12 @@ TEST(FsckTooShortTest, IsLeftAlone) {
   options.sparse = true;
   ASSERT_OK(Pool::Create(path, options));
   ASSERT_EQ(truncate(path.c_str(), (16 << 20) - 1), 0);
-  const std::string before = ReadFile(path);
+  const std::string before = ReadWholeFile(path);
   for (const FsckMode mode : {FsckMode::kCheck, FsckMode::kPreen, FsckMode::kRepair}) {
     const FsckOutcome outcome = RunFsckOn(path, mode);
     EXPECT_TRUE(outcome.codes.contains(ProblemCode::kTruncated));
     EXPECT_GT(outcome.unrepaired, 0u);
-    EXPECT_TRUE(ReadFile(path) == before);
+    EXPECT_TRUE(ReadWholeFile(path) == before);
   }
   ASSERT_EQ(truncate(path.c_str(), 16 << 20), 0);
   EXPECT_EQ(RunFsckOn(path, FsckMode::kRepair).unrepaired, 0u);

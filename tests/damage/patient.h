@@ -23,11 +23,6 @@
 
 namespace tuff::test {
 
-inline std::string ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // The rich pool's file, what lies where in it, and hands that change it.
 class Patient {
  public:
