@@ -21,6 +21,7 @@ Status BatchWriter::Write(std::vector<BatchOp> ops) {
     lane.Take();
     Status s = Attempt(&lane);
     if (s.code() == Code::kBusy) {
+      lane.LetGo();  // who has frozen the gate needs one
       for (const BatchOp& op : ops_) op.tree->AwaitThaw();
       continue;
     }

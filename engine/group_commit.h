@@ -33,6 +33,7 @@ class GroupCommit {
   explicit GroupCommit(Tree& tree) : tree_(tree), map_(tree.map()) {}
 
   /// Writes the record, perhaps with others'. False: the caller must write it by itself.
+  /// REQUIRES: no lane held; those who wait here wait for one who may need it.
   bool Write(Request* request, LaneHold* lane);
 
  private:

@@ -366,7 +366,8 @@ Status Tree::WriteOnce(std::string_view key, std::string_view value, RecordType 
 Status Tree::WriteTogether(std::string_view key, std::string_view value, RecordType type,
                            const Precondition& precondition, LaneHold* lane) {
   GroupCommit::Request request{key, value, type, &precondition};
-  if (!group_commit_->Write(&request, lane)) {
+  // Who has a lane goes alone: who writes for the others may have to wait for one.
+  if (lane->held() || !group_commit_->Write(&request, lane)) {
     return WriteOnce(key, value, type, precondition, lane);
   }
   if (request.status.ok() && type == RecordType::kDelete) Shrink(key, lane);
@@ -393,6 +394,7 @@ Status Tree::Write(std::string_view key, std::string_view value, RecordType type
     Status s = group_commit_ == nullptr ? WriteOnce(key, value, type, precondition, &lane)
                                         : WriteTogether(key, value, type, precondition, &lane);
     if (s.code() == Code::kBusy) {
+      lane.LetGo();  // who has frozen the gate needs one
       AwaitThaw();
       lane.Take();
       continue;

@@ -163,7 +163,8 @@ class Tree {
                            size_t record_bytes);
   /// Is told of leaves that puts have filled.
   void SetConsolidator(Consolidator* consolidator) { consolidator_ = consolidator; }
-  /// After a Busy of LatchLeaf: waits until the gate is not frozen. REQUIRES: not marked as writer.
+  /// After a Busy of LatchLeaf: waits until the gate is not frozen. REQUIRES: not marked as writer,
+  /// no lane held.
   void AwaitThaw() const;
   void MarkChanged() {
     if (!changed()) changed_.store(true, std::memory_order_relaxed);

@@ -128,9 +128,7 @@ class Lanes {
 class LaneHold {
  public:
   explicit LaneHold(Lanes& lanes) : lanes_(lanes) {}
-  ~LaneHold() {
-    if (lane_) lanes_.Release(*lane_);
-  }
+  ~LaneHold() { LetGo(); }
   LaneHold(const LaneHold&) = delete;
   LaneHold& operator=(const LaneHold&) = delete;
   /// The lane, taken if need be. REQUIRES (unless held()): as for Acquire.
@@ -141,6 +139,11 @@ class LaneHold {
   /// False if there is none at once.
   bool TryTake() { return lane_ || (lane_ = lanes_.TryAcquire()); }
   bool held() const { return lane_.has_value(); }
+  /// Gives it back, if there is one; Take may get another.
+  void LetGo() {
+    if (lane_) lanes_.Release(*lane_);
+    lane_.reset();
+  }
 
  private:
   Lanes& lanes_;
