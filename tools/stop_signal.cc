@@ -48,6 +48,11 @@ StopSignal::StopSignal() {
     sigaction(kSignals[i], nullptr, &g_before[i]);
     if (g_before[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
   }
+  // A parent may have had them blocked; what was sent meanwhile comes now.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal_number : kSignals) sigaddset(&signals, signal_number);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
 StopSignal::~StopSignal() {

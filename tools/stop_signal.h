@@ -1,7 +1,8 @@
 // StopSignal: while one lives, Ctrl-C (SIGINT), SIGTERM and SIGHUP do not kill the program but ask
 // it to stop, so that it can close its pool cleanly and say how far it got. A second signal kills.
 //
-// A signal that was ignored when the program started (nohup, a shell's background job) stays so.
+// A signal that was ignored when the program started (nohup, a shell's background job) stays so;
+// one that was blocked is not any more.
 // Thread-safety: at most one at a time; its functions may be called from any thread.
 #pragma once
 

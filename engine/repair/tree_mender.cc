@@ -68,7 +68,10 @@ void TreeMender::FindOrphans() {
                     owner.object_id != header.object_id)) {
         return;
       }
-      if (header.order > kNodeOrderMax || !image_.Holds(pfn, header.order)) return;
+      if (header.order > kNodeOrderMax || !image_.Holds(pfn, header.order) ||
+          pfn % (1ull << header.order) != 0) {
+        return;
+      }
       const NodeView node = image_.NodeAt(pfn, header.order);
       if (!VerifyNode(node, image_.hash_seed(), header.object_id).ok()) return;
       if (!RangesHaveKeys(node)) return;
