@@ -40,7 +40,7 @@ hold() {
   children+=($!)
   exec 3>lines.$1
   printf 'key00000\tchanged\n' >&3
-  until_true grep -q "/$1\$" "/proc/${children[-1]}/maps"
+  until_true has_open "${children[-1]}" "$1"
 }
 release() {
   kill -9 "${children[-1]}"; wait "${children[-1]}" 2>/dev/null

@@ -56,6 +56,8 @@ until_true() {
     sleep 0.02
   done
 }
+# A process has opened the pool. To ask by opening it would get in its way.
+has_open() { grep -q "/$2\$" "/proc/$1/maps"; }
 locked() { { "$tuff" stores "$1"; } >/dev/null 2>&1; [ $? -eq 3 ]; }
 # Who was killed by timeout, which does not wait for it, may still be going.
 unlocked() { ! locked "$1"; }

@@ -102,7 +102,7 @@ children+=($!)
 exec 3>lines
 echo "a${t}b" >&3
 # Not by opening it: that might keep the loader out.
-until_true grep -q '/used$' "/proc/${children[-1]}/maps"
+until_true has_open "${children[-1]}" used
 for what in superblock lanes buddyinfo descriptors snapshots; do
   run inspect $what used; code 0; out_has "^note: in use by process ${children[-1]}: a moment"
 done

@@ -252,7 +252,7 @@ echo "--- locks"
 mkfifo fifo
 "${ignore_nothing[@]}" "$tuff" load pool held fifo --format=tsv >held.out 2>held.err &
 loader=$!; children+=("$loader"); exec 9>fifo
-until_true locked pool
+until_true has_open "$loader" pool
 for words in 'get pool scan a' 'put pool scan a b' 'scan pool scan' 'stores pool' 'load pool x d1'; do
   # shellcheck disable=SC2086
   run $words; code 3; error 'pool'
@@ -292,7 +292,7 @@ exec 9<slow; read -r line <&9; kill -INT "$dumper"; cat <&9 >out; exec 9<&-
 wait "$dumper"; rc=$?; code 130; error 'interrupted; the dump is incomplete: [0-9]+ records written'
 ! grep -q DATA=END out || fail "an interrupted dump ends as if it were whole"
 (trap '' INT; exec "$tuff" load pool ign fifo --format=tsv >out 2>err) & loader=$!
-children+=("$loader"); exec 9>fifo; until_true locked pool
+children+=("$loader"); exec 9>fifo; until_true has_open "$loader" pool
 kill -INT "$loader"; printf 'k\tv\n' >&9; exec 9>&-; wait "$loader"; rc=$?; code 0; quiet
 ok get pool ign k; out_is v
 

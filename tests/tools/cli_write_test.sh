@@ -68,6 +68,7 @@ awk 'BEGIN { v = sprintf("%5000s", ""); v = v v v; for (i = 0; i < 1500; ++i) pr
 ok create full --size 16M
 run load full s much --format=tsv $fast; code 5; sed -i '/warning: /d' err
 error 'line [0-9]+: .*full.*; --no-bulk keeps what fits; 0 records loaded$'; is_clean full; count_is 0 full s
+ok drop full s  # which waits until the frames of the load are free again
 run load full s much --format=tsv --no-bulk $fast; code 5; sed -i '/warning: /d' err
 error 'line [0-9]+: .*; [0-9]+ records loaded$'
 loaded=$(sed -E 's/.* ([0-9]+) records loaded.*/\1/' err); is_clean full
@@ -247,7 +248,7 @@ ok put dropped last a b; ok drop dropped last; is_clean dropped
 echo "--- locks"
 "${ignore_nothing[@]}" "$tuff" load pool held fifo --format=tsv >held.out 2>held.err &
 loader=$!; children+=("$loader"); exec 9>fifo
-until_true locked pool
+until_true has_open "$loader" pool
 printf 'put b k v\n' >script
 for words in 'batch pool script' 'batch pool script -n' 'drop pool b' 'count pool' 'stats pool' \
   'delete pool b --all'; do

@@ -108,7 +108,7 @@ json_is .blocks 524288; json_is .blocks_per_cell 8
 map large; out_has 'one cell: 128 page blocks'
 mkfifo held; "$tuff" load pool held --format tsv $fast <held >/dev/null 2>&1 & children+=($!)
 exec 9>held; records 0 6000 100 >&9
-until_true locked pool
+until_true has_open "${children[-1]}" pool
 run inspect map pool --json; code 0; error 'in use'; json_is .in_use true
 exec 9>&-; until_true unlocked pool
 
