@@ -243,3 +243,4 @@ fit();
 setTheme('auto');
 showDetail(-1);
 fromAddress();
+paint();  // now: who prints the page may not wait for a first frame
