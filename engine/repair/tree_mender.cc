@@ -306,9 +306,30 @@ bool TreeMender::HoldsNode(Pfn pfn) const {
   return NodeIsWhole(image_.NodeAt(pfn, header.order), image_.hash_seed());
 }
 
+// Behind the first frame of a run, owner words are 0; what nothing refers to may be an orphan's.
+void TreeMender::FindClaims() {
+  if (claims_known_) return;
+  claims_known_ = true;
+  claimed_.Resize(image_.frames());
+  const auto claim = [this](Pfn pfn, unsigned order) {
+    if (order > kOrderMax || !image_.Holds(pfn, order)) return;
+    for (Pfn at = pfn; at < pfn + (1ull << order); at++) claimed_.Add(at);
+  };
+  for (uint64_t section = 0; section < SectionsOf(image_.frames()); section++) {
+    image_.ForEachOwnerWord(section, [&](Pfn pfn, uint64_t word) {
+      if (OwnerIsValid(pfn, word)) {
+        claim(pfn, UnpackOwner(word).order);
+      } else if (image_.Holds(pfn, 0) && HoldsNode(pfn)) {  // what the header says, then
+        claim(pfn, NodeView(image_.base() + OffsetOf(pfn), pfn).header().order);
+      }
+    });
+  }
+}
+
 // Frames without owner that nothing refers to. What a hole of the file holds is read only where it
 // is then taken, for the first frames of a hole are free: reading gives it pages on tmpfs.
 Pfn TreeMender::FindFreeRun(unsigned order) {
+  FindClaims();
   for (const bool any : {false, true}) {
     const Pfn pfn = FindFreeRun(order, any);
     if (pfn != 0) return pfn;
@@ -322,8 +343,9 @@ Pfn TreeMender::FindFreeRun(unsigned order, bool any) {
   for (Pfn pfn = next; pfn + frames <= image_.frames(); pfn += frames) {
     bool is_free = true;
     for (Pfn at = pfn; at < pfn + frames && is_free; at++) {
-      is_free = image_.Holds(at, 0) && !walk_.reached[at] && image_.OwnerWordAt(at) == 0 &&
-                !taken_.contains(at) && !not_free_.contains(at) && (any || !HoldsNode(at));
+      is_free = image_.Holds(at, 0) && !walk_.reached[at] && !claimed_[at] &&
+                image_.OwnerWordAt(at) == 0 && !taken_.contains(at) && !not_free_.contains(at) &&
+                (any || !HoldsNode(at));
     }
     if (!is_free) continue;
     for (Pfn at = pfn; at < pfn + frames; at++) taken_.insert(at);

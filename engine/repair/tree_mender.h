@@ -74,6 +74,7 @@ class TreeMender {
   bool IsMalformed(uint32_t object_id, const RecordView& record) const;
   unsigned OrderAt(const Old& old, uint32_t object_id) const;
   bool HoldsNode(Pfn pfn) const;
+  void FindClaims();
   Pfn FindFreeRun(unsigned order);
   Pfn FindFreeRun(unsigned order, bool any);
   void SetOwner(Pfn pfn, unsigned order, uint32_t object_id);
@@ -83,6 +84,8 @@ class TreeMender {
   const PoolWalkResult& walk_;
   const std::set<Pfn>& not_free_;
   uint64_t next_number_;
+  bool claims_known_ = false;
+  FrameSet claimed_;  // frames of runs that an owner word names
   bool orphans_known_ = false;
   std::map<std::pair<uint32_t, int>, std::vector<Orphan>> orphans_;  // by object and level
   std::set<Pfn> taken_;                       // frames given to new nodes, and orphans in use
