@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "engine/repair/dump_format.h"
 #include "engine/repair/metadata.h"
 #include "pagemap/checksum.h"
 #include "pagemap/pfn.h"
@@ -16,35 +17,16 @@ constexpr uint32_t kVersion = 1;
 constexpr uint32_t kKeysHidden = 1;
 constexpr uint32_t kDamagedAreRaw = 2;
 
-struct Header {
-  char magic[8];
-  uint32_t version;
-  uint32_t flags;
-  uint64_t pool_bytes;
-  uint64_t reserved[4];
-  uint64_t checksum;
-};
-static_assert(sizeof(Header) == 64);
-
 constexpr uint32_t kEnd = 1;
 constexpr uint32_t kWithheld = 2;
 constexpr uint32_t kFramesMax = 1024;  // of a piece
 
-struct PieceHead {
-  uint64_t pfn;  // of the end: how many pieces there are
-  uint32_t frames;
-  uint32_t flags;
-  uint64_t bytes;
-  uint64_t checksum;
-};
-static_assert(sizeof(PieceHead) == 32);
-
-uint64_t HeaderChecksum(const Header& header) {
-  return Checksum64(&header, offsetof(Header, checksum), 0);
+uint64_t HeaderChecksum(const DumpHeader& header) {
+  return Checksum64(&header, offsetof(DumpHeader, checksum), 0);
 }
 
-uint64_t PieceChecksum(const PieceHead& head, const void* bytes, uint64_t index) {
-  return Checksum64(bytes, head.bytes, Checksum64(&head, offsetof(PieceHead, checksum), index));
+uint64_t PieceChecksum(const DumpPiece& head, const void* bytes, uint64_t index) {
+  return Checksum64(bytes, head.bytes, Checksum64(&head, offsetof(DumpPiece, checksum), index));
 }
 
 template <typename T>
@@ -64,7 +46,7 @@ Result<DumpSummary> DumpMetadata(const std::string& path, const DumpOptions& opt
     summary.bytes += bytes.size();
     return sink(bytes);
   };
-  Header header{};
+  DumpHeader header{};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
   header.version = kVersion;
   header.flags = (options.hide_keys ? kKeysHidden : 0) | (options.raw_damaged ? kDamagedAreRaw : 0);
@@ -73,7 +55,7 @@ Result<DumpSummary> DumpMetadata(const std::string& path, const DumpOptions& opt
   if (Status s = put(TextOf(header)); !s.ok()) return s;
   uint64_t pieces = 0;
   const auto tell = [&](const MetadataPiece& piece) {
-    PieceHead head{piece.pfn, static_cast<uint32_t>(piece.frames), piece.withheld ? kWithheld : 0,
+    DumpPiece head{piece.pfn, static_cast<uint32_t>(piece.frames), piece.withheld ? kWithheld : 0,
                    piece.bytes.size(), 0};
     head.checksum = PieceChecksum(head, piece.bytes.data(), pieces++);
     if (Status s = put(TextOf(head)); !s.ok()) return s;
@@ -82,7 +64,7 @@ Result<DumpSummary> DumpMetadata(const std::string& path, const DumpOptions& opt
   MetadataSummary found;
   Status s = CollectMetadata(**image, {options.hide_keys, options.raw_damaged}, tell, &found);
   if (!s.ok()) return s;
-  PieceHead end{pieces, 0, kEnd, 0, 0};
+  DumpPiece end{pieces, 0, kEnd, 0, 0};
   end.checksum = PieceChecksum(end, nullptr, pieces);
   if (s = put(TextOf(end)); !s.ok()) return s;
   summary.nodes = found.nodes;
@@ -100,7 +82,7 @@ Status MetadataReader::ReadAll(char* to, size_t n) {
 }
 
 Status MetadataReader::ReadHeader() {
-  Header header;
+  DumpHeader header;
   auto read = read_(reinterpret_cast<char*>(&header), sizeof header);
   if (!read.ok()) return read.TakeStatus();
   if (*read < sizeof header || std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) {
@@ -119,7 +101,7 @@ Status MetadataReader::ReadHeader() {
 }
 
 Result<bool> MetadataReader::Next(Piece* piece) {
-  PieceHead head;
+  DumpPiece head;
   if (Status s = ReadAll(reinterpret_cast<char*>(&head), sizeof head); !s.ok()) return s;
   const Status damaged(Code::kCorruption, fmt::format("piece {} of the dump is damaged; the dump "
                                                       "must be made or sent again",

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "engine/repair/undo_format.h"
 #include "pagemap/checksum.h"
 #include "pagemap/pool_file.h"
 

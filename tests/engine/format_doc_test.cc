@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <regex>
 
 #include "engine/node_format.h"
 #include "engine/object_format.h"
 #include "engine/record_format.h"
+#include "engine/repair/dump_format.h"
+#include "engine/repair/undo_format.h"
 #include "pagemap/frame_format.h"
 #include "pagemap/lane_format.h"
 #include "pagemap/superblock_format.h"
@@ -22,7 +26,8 @@ constexpr const FormatTable* kTables[] = {
     &kSuperblockTable,     &kLiveStatusTable,     &kOwnerWordTable,  &kLaneEntryTable,
     &kLaneRunTable,        &kRedoStoreTable,      &kRedoChunkTable,  &kAnchorTable,
     &kCatalogueEntryTable, &kGraveyardEntryTable, &kNodeHeaderTable, &kInnerSlotTable,
-    &kRecordHeaderTable,
+    &kRecordHeaderTable,   &kDumpHeaderTable,     &kDumpPieceTable,  &kUndoHeaderTable,
+    &kUndoPageTable,
 };
 
 const std::string kPage = SourceFile("docs/format.md");
@@ -52,16 +57,21 @@ TEST(FormatDocTest, PageHasEveryTable) {
 }
 
 TEST(FormatDocTest, NoStructureIsLeftOut) {
-  const std::regex declared("TUFF_FORMAT\\(\\s*(\\w+)");
-  for (const char* name :
-       {"engine/node_format.h", "engine/object_format.h", "engine/record_format.h",
-        "pagemap/frame_format.h", "pagemap/lane_format.h", "pagemap/superblock_format.h"}) {
-    const std::string text = ReadWholeFile(SourceFile(name));
-    const std::sregex_iterator end;
-    for (std::sregex_iterator it(text.begin(), text.end(), declared); it != end; ++it) {
-      EXPECT_NE(Generated().find("### " + it->str(1) + " ("), std::string::npos) << it->str(1);
+  const std::regex declared("\\nTUFF_FORMAT\\(\\s*(\\w+)");
+  size_t found = 0;
+  for (const char* directory : {"engine", "pagemap"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(SourceFile(directory))) {
+      if (entry.path().extension() != ".h") continue;
+      const std::string text = ReadWholeFile(entry.path());
+      const std::sregex_iterator end;
+      for (std::sregex_iterator it(text.begin(), text.end(), declared); it != end; ++it, ++found) {
+        EXPECT_NE(Generated().find("### " + it->str(1) + " ("), std::string::npos)
+            << it->str(1) << " of " << entry.path();
+        EXPECT_TRUE(entry.path().string().ends_with("_format.h")) << entry.path();
+      }
     }
   }
+  EXPECT_EQ(found, std::size(kTables));
 }
 
 // The numbers that the written part of the page states.
