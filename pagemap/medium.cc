@@ -139,7 +139,8 @@ class Pmem2Medium final : public Medium {
     pmem2_config_set_required_store_granularity(config_, PMEM2_GRANULARITY_PAGE);
     pmem2_config_set_protection(config_,
                                 read_only_ ? PMEM2_PROT_READ : PMEM2_PROT_READ | PMEM2_PROT_WRITE);
-    const uint64_t wanted = options.reserve ? kReserveBytes : options.padded_bytes;
+    const uint64_t padded = options.padded_bytes > bytes ? options.padded_bytes : 0;
+    const uint64_t wanted = options.reserve ? kReserveBytes : padded;
     for (uint64_t reserve = wanted; reserve >= bytes; reserve /= 2) {
       if (pmem2_vm_reservation_new(&reservation_, nullptr, reserve) == 0) break;
       reservation_ = nullptr;
@@ -167,8 +168,8 @@ class Pmem2Medium final : public Medium {
     struct stat st {};
     stores_by_write_ = granularity_ == Granularity::kPage && !read_only_ && fstat(fd_, &st) == 0 &&
                        S_ISREG(st.st_mode);
-    if (options.padded_bytes > bytes) {
-      if (Status s = Pad(options.padded_bytes); !s.ok()) return s;
+    if (padded != 0) {
+      if (Status s = Pad(padded); !s.ok()) return s;
     }
     // A forked child must not hold a second writer's mapping; see the design on fork.
     (void)madvise(base_, bytes_, MADV_DONTFORK);

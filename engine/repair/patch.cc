@@ -190,7 +190,8 @@ Status ReadUndo(const std::string& path, UndoHeader* header, std::vector<UndoPag
   if (Status s = ReadAll(file.get(), path, header, sizeof *header); !s.ok()) return s;
   if (std::memcmp(header->magic, kMagic, sizeof kMagic) != 0) return damaged("not an undo file");
   const bool sane = header->checksum == HeaderChecksum(*header) && header->version == kVersion &&
-                    header->page_bytes >= kFrameSize && header->page_bytes % kFrameSize == 0;
+                    header->page_bytes >= kFrameSize && header->page_bytes % kFrameSize == 0 &&
+                    header->file_bytes <= header->file_bytes_after;
   const uint64_t each = sizeof(UndoPage) + header->page_bytes;
   if (!sane || header->pages != (static_cast<uint64_t>(st.st_size) - sizeof *header) / each) {
     return damaged("the undo file is damaged");
@@ -235,15 +236,24 @@ Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path) {
     if (Status s = MakeUndo(undo_path, image, **before, pages); !s.ok()) return s;
   }
   const bool grows = overlay.bytes() > file_bytes;
-  if (grows) {
-    if (Status s = SetLength(image.fd(), image.path(), overlay.bytes()); !s.ok()) return s;
-    CRASH_POINT("patch.5");
+  std::unique_ptr<PersistDomain> domain;
+  const auto prepare = [&]() -> Status {
+    if (grows) {
+      if (Status s = SetLength(image.fd(), image.path(), overlay.bytes()); !s.ok()) return s;
+      CRASH_POINT("patch.5");
+    }
+    auto mapped = MapForWriting(image.fd(), image.path(), overlay.bytes());
+    if (!mapped.ok()) return mapped.TakeStatus();
+    domain = std::move(*mapped);
+    return ReservePages(*domain, pages, page_bytes);
+  };
+  Status s = prepare();
+  if (!s.ok()) {
+    const bool unchanged = !grows || SetLength(image.fd(), image.path(), file_bytes).ok();
+    if (unchanged && !undo_path.empty()) unlink(undo_path.c_str());
+    return s;
   }
-  auto domain = MapForWriting(image.fd(), image.path(), overlay.bytes());
-  Status s = domain.ok() ? ReservePages(**domain, pages, page_bytes) : domain.TakeStatus();
-  if (!s.ok() && grows) (void)SetLength(image.fd(), image.path(), file_bytes);
-  if (!s.ok()) return s;
-  s = WritePages(**domain, pages, page_bytes, image.best_copy() == 0 ? kMirrorPfn : 0);
+  s = WritePages(*domain, pages, page_bytes, image.best_copy() == 0 ? kMirrorPfn : 0);
   if (!s.ok()) return s;
   return uint64_t{pages.size()};
 }
@@ -270,7 +280,8 @@ Result<uint64_t> RevertRepair(const std::string& path, const std::string& undo_p
   size_t superblocks = 0;
   size_t superblocks_of_others = 0;  // of a mount since the repair; a torn one has a whole copy
   for (size_t i = 0; i < undo.size(); i++) {
-    if (undo[i].offset >= (*domain)->medium().bytes()) continue;  // it has not grown, or no more
+    // It has not grown, or no more.
+    if (undo[i].offset + header.page_bytes > (*domain)->medium().bytes()) continue;
     const std::byte* const now = (*domain)->base() + undo[i].offset;
     const uint64_t checksum = Checksum64(now, header.page_bytes, undo[i].offset);
     if (undo[i].offset <= OffsetOf(kMirrorPfn)) {
@@ -287,6 +298,7 @@ Result<uint64_t> RevertRepair(const std::string& path, const std::string& undo_p
   if (Status s = ReservePages(**domain, pages, header.page_bytes); !s.ok()) return s;
   if (Status s = WritePages(**domain, pages, header.page_bytes, 0); !s.ok()) return s;
   if (*size != header.file_bytes) {
+    CRASH_POINT("patch.6");
     if (Status s = SetLength(file->get(), path, header.file_bytes); !s.ok()) return s;
   }
   return uint64_t{pages.size()};

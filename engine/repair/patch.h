@@ -14,8 +14,9 @@
 namespace tuff {
 
 /// Writes the overlay's pages into the file, durably. `undo_path` empty: without an undo file; it
-/// must not exist. Returns how many pages have changed. REQUIRES: the image was opened for repair,
-/// and its report's mode is not kCheck. Errors: Exists, NoSpace, Io.
+/// must not exist, and is gone after an error before the first change. Returns how many pages have
+/// changed. REQUIRES: the image was opened for repair, and its report's mode is not kCheck. Errors:
+/// Exists, NoSpace, Io.
 Result<uint64_t> CommitRepair(PoolImage& image, const std::string& undo_path);
 
 /// Makes the pool's file what it was before the repair. Can be repeated. Errors: Corruption (the

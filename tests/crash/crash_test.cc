@@ -48,6 +48,8 @@ const std::map<std::pair<std::string, Granularity>, std::string> kUnreachable = 
     {{"patch.4", Granularity::kPage}, "as patch.2"},
     {{"patch.5", Granularity::kCacheLine}, "as patch.2: see FsckTruncatedTest"},
     {{"patch.5", Granularity::kPage}, "as patch.2: see FsckTruncatedTest"},
+    {{"patch.6", Granularity::kCacheLine}, "as patch.5"},
+    {{"patch.6", Granularity::kPage}, "as patch.5"},
 };
 
 // One test.

@@ -32,10 +32,7 @@ TEST_P(FsckTest, IsFoundRepairedAndGone) {
   EXPECT_TRUE(repair.codes.contains(GetParam().code));
   EXPECT_EQ(repair.unrepaired, 0u);
   EXPECT_TRUE(RunFsckOn(patient.path(), FsckMode::kCheck).sound);
-  auto pool = Pool::Open(patient.path(), SmallPool().open);
-  ASSERT_OK(pool.status());
-  EXPECT_EQ(Problems(**pool), "");
-  EXPECT_OK((*pool)->Close());
+  ExpectWhole(patient.path());
 }
 
 TEST_P(FsckTest, PreenRepairsWhatCostsNothing) {
@@ -103,10 +100,7 @@ TEST(FsckCatalogueTest, RecordsThatLeadToNoAnchorOfTheirOwnAreRemoved) {
     EXPECT_EQ(repair.codes, expected) << where;
     EXPECT_EQ(repair.unrepaired, 0u);
     EXPECT_TRUE(RunFsckOn(patient.path(), FsckMode::kCheck).sound);
-    auto pool = Pool::Open(patient.path(), SmallPool().open);
-    ASSERT_OK(pool.status());
-    EXPECT_EQ(Problems(**pool), "");
-    EXPECT_OK((*pool)->Close());
+    ExpectWhole(patient.path());
   }
 }
 

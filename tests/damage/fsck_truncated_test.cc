@@ -2,9 +2,12 @@
 // keeps what lies in front of the cut.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <set>
 
@@ -70,6 +73,26 @@ class FsckTruncatedTest : public testing::TestWithParam<std::pair<uint64_t, uint
     ASSERT_EQ(truncate(path().c_str(), static_cast<off_t>(cut_)), 0);
   }
 
+  // A child does it, and is killed at a crash point.
+  static void DieAt(std::string_view point, const std::function<void()>& act) {
+    const pid_t child = fork();
+    if (child == 0) {
+      struct Killer : StepObserver {
+        void OnPoint(const Step& step) override {
+          if (step.id == at) _exit(9);
+        }
+        std::string_view at;
+      } killer;
+      killer.at = point;
+      SetStepObserver(&killer);
+      act();
+      _exit(1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 9 << 8);
+  }
+
   TempDir dir_;
   std::set<std::string> there_;
   std::string whole_;
@@ -121,20 +144,7 @@ TEST_P(FsckTruncatedTest, InterruptedWhereTheFileHasGrown) {
   MakeAndCut();
   if (HasFatalFailure()) return;
   const std::string before = ReadWholeFile(path());
-  const pid_t child = fork();
-  if (child == 0) {
-    struct Killer : StepObserver {
-      void OnPoint(const Step& step) override {
-        if (std::string_view(step.id) == "patch.5") _exit(9);
-      }
-    } killer;
-    SetStepObserver(&killer);
-    (void)RunFsckOn(path(), FsckMode::kRepair, undo());
-    _exit(1);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_EQ(status, 9 << 8);
+  DieAt("patch.5", [&] { (void)RunFsckOn(path(), FsckMode::kRepair, undo()); });
   EXPECT_EQ(ReadWholeFile(path()).size(), uint64_t{32} << 20);
   EXPECT_OK(RevertRepair(path(), undo()));
   EXPECT_TRUE(ReadWholeFile(path()) == before);
@@ -143,6 +153,38 @@ TEST_P(FsckTruncatedTest, InterruptedWhereTheFileHasGrown) {
   ASSERT_EQ(truncate(path().c_str(), 32 << 20), 0);
   EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair).unrepaired, 0u);
   EXPECT_TRUE(RunFsckOn(path(), FsckMode::kCheck).sound);
+}
+
+TEST_P(FsckTruncatedTest, TakingBackIsInterrupted) {
+  MakeAndCut();
+  if (HasFatalFailure()) return;
+  EXPECT_EQ(RunFsckOn(path(), FsckMode::kRepair, undo()).unrepaired, 0u);
+  DieAt("patch.6", [&] { (void)RevertRepair(path(), undo()); });
+  EXPECT_EQ(ReadWholeFile(path()).size(), uint64_t{32} << 20);
+  EXPECT_OK(RevertRepair(path(), undo()));
+  EXPECT_TRUE(ReadWholeFile(path()) == whole_.substr(0, cut_));
+}
+
+// The file may not grow: all is as before, and there is no undo file.
+TEST_P(FsckTruncatedTest, NoRoomToGrow) {
+  MakeAndCut();
+  if (HasFatalFailure()) return;
+  const int failed = RunInChild([&] {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{24 << 20, 24 << 20};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    PoolImage::Options how;
+    how.for_repair = how.padded = true;
+    auto image = PoolImage::Open(path(), how);
+    ASSERT_OK(image);
+    FsckOptions options;
+    options.mode = FsckMode::kRepair;
+    ASSERT_OK(RunFsck(**image, options));
+    EXPECT_EQ(CommitRepair(**image, undo()).status().code(), Code::kNoSpace);
+  });
+  EXPECT_EQ(failed, 0);
+  EXPECT_NE(access(undo().c_str(), F_OK), 0);
+  EXPECT_TRUE(ReadWholeFile(path()) == whole_.substr(0, cut_));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cuts, FsckTruncatedTest,

@@ -175,6 +175,14 @@ inline FsckOutcome RunFsckOn(const std::string& path, FsckMode mode, const std::
   return outcome;
 }
 
+/// The pool opens, and the full check of the open pool finds nothing.
+inline void ExpectWhole(const std::string& path) {
+  auto pool = Pool::Open(path, SmallPool().open);
+  ASSERT_OK(pool.status());
+  EXPECT_EQ(Problems(**pool), "");
+  EXPECT_OK((*pool)->Close());
+}
+
 /// A damage that shows a problem.
 struct FsckCase {
   ProblemCode code;
