@@ -69,6 +69,22 @@ void AddTreeHead(const PoolImage& image, const TreeRef& tree, Report* report) {
   body.Hex("root_word", root, root == 0 ? "the tree is empty" : ChildWordText(root));
 }
 
+// What a report on a store begins with. No tree: the report says what is missing.
+Status Begin(const PoolImage& image, const std::string& store, Report* report,
+             std::optional<TreeRef>* tree) {
+  AddNotes(image, report);
+  auto found = FindTree(image, store, &report->damage);
+  if (found.ok()) {
+    tree->emplace(std::move(*found));
+    AddTreeHead(image, **tree, report);
+  } else if (report->damage.empty()) {
+    return found.TakeStatus();
+  } else {
+    report->missing = found.TakeStatus();
+  }
+  return Status();
+}
+
 void AddShape(const Shape& shape, Object* body) {
   body->Number("height", shape.height);
   if (shape.damaged > 0) body->Number("nodes_not_readable", shape.damaged);
@@ -114,14 +130,9 @@ void AddShape(const Shape& shape, Object* body) {
 
 Result<Report> Tree(const PoolImage& image, const std::string& store) {
   Report report;
-  AddNotes(image, &report);
-  auto tree = FindTree(image, store, &report.damage);
-  if (!tree.ok()) {
-    if (report.damage.empty()) return tree.TakeStatus();
-    report.missing = tree.TakeStatus();
-    return report;
-  }
-  AddTreeHead(image, *tree, &report);
+  std::optional<TreeRef> tree;
+  if (Status s = Begin(image, store, &report, &tree); !s.ok()) return s;
+  if (!tree) return report;
   Shape shape;
   TreeWalk(image, *tree).Run([&](const TreeWalk::Stop& stop) {
     if (!stop.status.ok()) {
@@ -240,14 +251,9 @@ bool Descend(const PoolImage& image, const TreeRef& tree, const std::string& key
 
 Result<Report> Key(const PoolImage& image, const std::string& store, const std::string& key) {
   Report report;
-  AddNotes(image, &report);
-  auto tree = FindTree(image, store, &report.damage);
-  if (!tree.ok()) {
-    if (report.damage.empty()) return tree.TakeStatus();
-    report.missing = tree.TakeStatus();
-    return report;
-  }
-  AddTreeHead(image, *tree, &report);
+  std::optional<TreeRef> tree;
+  if (Status s = Begin(image, store, &report, &tree); !s.ok()) return s;
+  if (!tree) return report;
   report.body.Bytes("key", key);
   report.body.Table("steps");
   NodeCopy leaf;
