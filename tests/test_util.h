@@ -22,7 +22,13 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define TUFF_TEST_SANITIZED 1
+#if defined(__SANITIZE_THREAD__)
+#define TUFF_TEST_THREAD_SANITIZED 1
+#endif
 #elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TUFF_TEST_THREAD_SANITIZED 1
+#endif
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define TUFF_TEST_SANITIZED 1
 #endif
@@ -44,6 +50,11 @@ namespace tuff::test {
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;
+#endif
+#ifdef TUFF_TEST_THREAD_SANITIZED
+inline constexpr bool kThreadSanitized = true;
+#else
+inline constexpr bool kThreadSanitized = false;
 #endif
 
 inline Status AsStatus(const Status& status) { return status; }

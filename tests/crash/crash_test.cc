@@ -10,10 +10,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <iterator>
-#include <thread>
+#include <utility>
 
 #include "tests/crash/explorer.h"
 #include "tests/crash/maker.h"
@@ -214,20 +213,14 @@ class Explored : public ::testing::Environment {
   }
 
   void ExploreAll(const std::vector<const Task*>& tasks, uint64_t seeds) {
-    for (const Task* task : tasks) results_[NameOf(*task)];
-    std::atomic<size_t> next{0};
-    std::vector<std::thread> runners;
-    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); i++) {
-      runners.emplace_back([&] {
-        for (size_t at; (at = next.fetch_add(1)) < tasks.size();) {
-          const Task& task = *tasks[at];
-          const std::vector<std::string> workloads = WorkloadsOf(task, seeds);
-          results_.at(NameOf(task)) =
-              ExploreIsolated(workloads, task.granularity, OptionsOf(task, workloads.size()));
-        }
-      });
+    std::vector<Expedition> expeditions;
+    for (const Task* task : tasks) {
+      std::vector<std::string> workloads = WorkloadsOf(*task, seeds);
+      const ExploreOptions options = OptionsOf(*task, workloads.size());
+      expeditions.push_back({std::move(workloads), task->granularity, options});
     }
-    for (std::thread& runner : runners) runner.join();
+    std::vector<ExploreResult> results = ExploreAllIsolated(expeditions);
+    for (size_t i = 0; i < tasks.size(); i++) results_[NameOf(*tasks[i])] = std::move(results[i]);
   }
 
   std::map<std::string, ExploreResult> results_;

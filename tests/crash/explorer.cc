@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "tests/crash/image_file.h"
 #include "tests/crash/isolate.h"
@@ -425,10 +427,13 @@ ExploreResult Explore(const Workload& workload, Granularity granularity,
   return Explorer(workload, granularity, directory, options, &image_file, &met).Run();
 }
 
-ExploreResult ExploreIsolated(const std::vector<std::string>& workloads, Granularity granularity,
-                              const ExploreOptions& options) {
-  const TempDir dir;
-  const Isolated isolated = RunIsolated([&] {
+std::vector<ExploreResult> ExploreAllIsolated(const std::vector<Expedition>& expeditions) {
+  std::vector<std::unique_ptr<TempDir>> dirs;
+  while (dirs.size() < expeditions.size()) dirs.push_back(std::make_unique<TempDir>());
+  std::vector<ExploreResult> results(expeditions.size());
+  const auto explore = [&](size_t number) {
+    const auto& [workloads, granularity, options] = expeditions[number];
+    const TempDir& dir = *dirs[number];
     ImageFile image_file(dir.File("image"), kPoolSizeMin);
     StepsMet met;
     ExploreResult sum;
@@ -440,15 +445,18 @@ ExploreResult ExploreIsolated(const std::vector<std::string>& workloads, Granula
       if (sum.failures.size() >= options.failures_max) break;
     }
     return ToText(sum);
+  };
+  RunManyIsolated(expeditions.size(), explore, [&](size_t number, const Isolated& isolated) {
+    dirs[number].reset();
+    results[number] = FromText(isolated.output);
+    if (!isolated.death.empty()) results[number].failures.push_back(isolated.death);
   });
-  ExploreResult result = FromText(isolated.output);
-  if (!isolated.death.empty()) result.failures.push_back(isolated.death);
-  return result;
+  return results;
 }
 
 ExploreResult ExploreIsolated(const std::string& workload, Granularity granularity,
                               const ExploreOptions& options) {
-  return ExploreIsolated(std::vector{workload}, granularity, options);
+  return ExploreAllIsolated({{{workload}, granularity, options}})[0];
 }
 
 std::string ExamineKept(const std::string& path) {

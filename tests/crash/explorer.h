@@ -40,9 +40,16 @@ ExploreResult Explore(const Workload& workload, Granularity granularity,
 ExploreResult ExploreIsolated(const std::string& workload, Granularity granularity,
                               const ExploreOptions& options);
 
-/// Workloads one after the other, in one such process.
-ExploreResult ExploreIsolated(const std::vector<std::string>& workloads, Granularity granularity,
-                              const ExploreOptions& options);
+/// Workloads that are explored one after the other.
+struct Expedition {
+  std::vector<std::string> workloads;
+  Granularity granularity;
+  ExploreOptions options;
+};
+
+/// Each in such a process, as many at a time as there are processors. The results are in their
+/// order.
+std::vector<ExploreResult> ExploreAllIsolated(const std::vector<Expedition>& expeditions);
 
 /// What is wrong with an image that a failure has left in a file; empty if nothing.
 std::string ExamineKept(const std::string& path);

@@ -1,6 +1,8 @@
 #include "tests/crash/isolate.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <list>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/test_util.h"
 
 namespace tuff::test {
 namespace {
@@ -28,14 +38,91 @@ bool WriteAll(int fd, const std::string& text) {
   return true;
 }
 
-std::string ReadAll(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
+// Of this process.
+size_t CountThreads() {
+  if (kThreadSanitized) return 1;  // its own thread is one that may be there
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+// A body that runs.
+class Running {
+ public:
+  Running(size_t number, const std::function<std::string(size_t)>& body) : number_(number) {
+    if (const size_t threads = CountThreads(); threads != 1) {
+      result_.death = fmt::format("not run: there are {} threads, and a fork takes one", threads);
+      return;
+    }
+    int fds[2];
+    void* const shared =
+        mmap(nullptr, kDoingBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || pipe2(fds, O_CLOEXEC) != 0) {
+      result_.death = std::strerror(errno);
+      return;
+    }
+    shared_ = static_cast<char*>(shared);
+    (void)std::fflush(nullptr);
+    child_ = fork();
+    if (child_ == 0) {
+      close(fds[0]);
+      doing = shared_;
+      _exit(WriteAll(fds[1], body(number)) ? 0 : 1);
+    }
+    if (child_ < 0) result_.death = std::strerror(errno);
+    close(fds[1]);
+    fd_ = fds[0];
+  }
+
+  size_t number() const { return number_; }
+  int fd() const { return fd_; }
+
+  // Reads what is there; false: that was all.
+  bool Read() {
+    std::array<char, 4096> buffer;
+    const ssize_t n = read(fd_, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) return true;
+    if (n > 0) result_.output.append(buffer.data(), static_cast<size_t>(n));
+    return n > 0;
+  }
+
+  Isolated End() {
+    int status = 0;
+    if (child_ > 0) {
+      if (waitpid(child_, &status, 0) != child_) {
+        result_.death = std::strerror(errno);
+      } else if (WIFSIGNALED(status)) {
+        result_.death = fmt::format("died of {} at {}", strsignal(WTERMSIG(status)), shared_);
+      } else if (WEXITSTATUS(status) != 0) {
+        result_.death = fmt::format("exited with {} at {}", WEXITSTATUS(status), shared_);
+      }
+    }
+    if (fd_ >= 0) close(fd_);
+    if (shared_ != nullptr) munmap(shared_, kDoingBytes);
+    return std::move(result_);
+  }
+
+ private:
+  size_t number_;
+  Isolated result_;
+  char* shared_ = nullptr;
+  pid_t child_ = -1;
+  int fd_ = -1;
+};
+
+// What any of them has written is read; returns one that has ended.
+std::list<Running>::iterator WaitForOne(std::list<Running>* running) {
   for (;;) {
-    const ssize_t n = read(fd, buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return text;
-    text.append(buffer.data(), static_cast<size_t>(n));
+    std::vector<pollfd> polled;
+    for (const Running& one : *running) {
+      if (one.fd() < 0) return running->begin();
+      polled.push_back({one.fd(), POLLIN, 0});
+    }
+    if (poll(polled.data(), polled.size(), -1) < 0) continue;
+    auto one = running->begin();
+    for (const pollfd& ready : polled) {
+      if (ready.revents != 0 && !one->Read()) return one;
+      ++one;
+    }
   }
 }
 
@@ -49,36 +136,26 @@ void NowDoing(const std::string& what) {
   alarm(kSecondsMax);  // what hangs dies of it
 }
 
+void RunManyIsolated(size_t n, const std::function<std::string(size_t)>& body,
+                     const std::function<void(size_t, Isolated)>& ended) {
+  const size_t at_once = std::max(1u, std::thread::hardware_concurrency());
+  std::list<Running> running;
+  for (size_t next = 0; next < n || !running.empty();) {
+    if (next < n && running.size() < at_once) {
+      running.emplace_back(next++, body);
+      continue;
+    }
+    const auto one = WaitForOne(&running);
+    ended(one->number(), one->End());
+    running.erase(one);
+  }
+}
+
 Isolated RunIsolated(const std::function<std::string()>& body) {
   Isolated result;
-  int fds[2];
-  void* const shared =
-      mmap(nullptr, kDoingBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED || pipe(fds) != 0) {
-    result.death = std::strerror(errno);
-    return result;
-  }
-  (void)std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    close(fds[0]);
-    doing = static_cast<char*>(shared);
-    _exit(WriteAll(fds[1], body()) ? 0 : 1);
-  }
-  close(fds[1]);
-  if (child > 0) result.output = ReadAll(fds[0]);
-  close(fds[0]);
-  int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) != child) {
-    result.death = std::strerror(errno);
-  } else if (WIFSIGNALED(status)) {
-    result.death =
-        fmt::format("died of {} at {}", strsignal(WTERMSIG(status)), static_cast<char*>(shared));
-  } else if (WEXITSTATUS(status) != 0) {
-    result.death =
-        fmt::format("exited with {} at {}", WEXITSTATUS(status), static_cast<char*>(shared));
-  }
-  munmap(shared, kDoingBytes);
+  RunManyIsolated(
+      1, [&](size_t) { return body(); },
+      [&](size_t, Isolated isolated) { result = std::move(isolated); });
   return result;
 }
 

@@ -1,10 +1,13 @@
-// Runs a part of a test in a process of its own, so that a crash of the engine is one failure more
+// Runs parts of a test in processes of their own, so that a crash of the engine is one failure more
 // and not the end of the test, and is told with what the part was doing.
 //
-// REQUIRES of the caller: it has used no pool yet itself (RCU's helper thread does not survive a
-// fork). Ownership: none to speak of. Thread-safety: none.
+// REQUIRES of the caller: it has no threads, and has used no pool yet itself (RCU's helper thread
+// does not survive a fork, and a lock that any thread held, of ASan's allocator say, stays held in
+// the child). Where there are some, the part is not run and its `death` says so. Ownership: none to
+// speak of. Thread-safety: none.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string>
 
@@ -16,6 +19,10 @@ struct Isolated {
 };
 
 Isolated RunIsolated(const std::function<std::string()>& body);
+
+/// Bodies 0 to n - 1, as many at a time as there are processors; `ended` is called of each, here.
+void RunManyIsolated(size_t n, const std::function<std::string(size_t)>& body,
+                     const std::function<void(size_t, Isolated)>& ended);
 
 /// In the body: what it is at now, for Isolated::death. If that takes minutes, the body dies.
 void NowDoing(const std::string& what);

@@ -103,9 +103,9 @@ TEST_F(LimboTest, PinsAndUnpinsOfSeveralThreadsLoseNothing) {
 
 // Whoever waits in the parent for what is deferred is not there in a child.
 TEST(RcuDeferTest, AForkedChildDefersForItself) {
-#ifdef __SANITIZE_THREAD__
-  GTEST_SKIP() << "TSan lets no forked child of a threaded process start threads";
-#endif
+  if (kThreadSanitized) {
+    GTEST_SKIP() << "TSan lets no forked child of a threaded process start threads";
+  }
   const auto round = [] {
     std::atomic<int> called{0};
     const auto count = [](void* to) { static_cast<std::atomic<int>*>(to)->fetch_add(1); };
