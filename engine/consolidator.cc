@@ -1,6 +1,7 @@
 #include "engine/consolidator.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -103,6 +104,7 @@ void Consolidator::StayAway(std::unique_lock<std::mutex>* lock) {
 }
 
 void Consolidator::Run() {
+  (void)pthread_setname_np(pthread_self(), "tuff-consolid");
   // Does not interrupt a writer that runs where this thread wakes up.
   const sched_param no_priority{};
   (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &no_priority);

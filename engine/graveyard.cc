@@ -1,6 +1,7 @@
 #include "engine/graveyard.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cstring>
@@ -301,6 +302,7 @@ void Graveyard::Tell(LogLevel level, const Status& status) {
 }
 
 void Graveyard::Run() {
+  (void)pthread_setname_np(pthread_self(), "tuff-worker");
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return work_ || stop_; });

@@ -96,6 +96,7 @@ class Deferrer {
   static constexpr std::chrono::milliseconds kTurn{10};
 
   void Run() {
+    (void)pthread_setname_np(pthread_self(), "tuff-rcu");
     std::vector<Deferred> turn;
     std::unique_lock lock(mutex_);
     for (;;) {

@@ -6,6 +6,10 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -44,6 +48,26 @@ TEST(Consolidator, RewritesWhatPutsHaveFilled) {
   fixture.Reopen();
   EXPECT_EQ(Problems(fixture.pool()), "");
   EXPECT_EQ(Read(fixture.store()), expected);
+}
+
+// So that who looks at a busy process knows whose they are.
+TEST(Consolidator, ThreadsHaveNames) {
+  PoolFixture fixture(Ahead());
+  for (int i = 0; i < 500; i++) {
+    ASSERT_OK(fixture.store().Put(std::to_string(i % 50), std::string(kValueBytes, 'v')));
+  }
+  ASSERT_OK(fixture.pool().DropStore("store"));
+  std::set<std::string> missing{"tuff-consolid", "tuff-rcu", "tuff-worker"};
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!missing.empty() && std::chrono::steady_clock::now() < deadline) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream comm(task.path() / "comm");
+      std::string name;
+      std::getline(comm, name);
+      missing.erase(name);
+    }
+  }
+  EXPECT_EQ(missing, std::set<std::string>());
 }
 
 // Under PAGE it would make others wait for its syncs.

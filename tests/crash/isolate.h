@@ -1,10 +1,9 @@
 // Runs parts of a test in processes of their own, so that a crash of the engine is one failure more
 // and not the end of the test, and is told with what the part was doing.
 //
-// REQUIRES of the caller: it has no threads, and has used no pool yet itself (RCU's helper thread
-// does not survive a fork, and a lock that any thread held, of ASan's allocator say, stays held in
-// the child). Where there are some, the part is not run and its `death` says so. Ownership: none to
-// speak of. Thread-safety: none.
+// REQUIRES of the caller: it has no pool open, and no threads, for a lock that one of them holds,
+// of ASan's allocator say, stays held in the child. If it has some, the part is not run, and its
+// `death` says so. Ownership: none to speak of. Thread-safety: none.
 #pragma once
 
 #include <cstddef>
