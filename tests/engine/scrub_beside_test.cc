@@ -15,7 +15,8 @@
 namespace tuff::test {
 namespace {
 
-// At a step's first turn, copies the pool's file as a process that is killed there leaves it.
+// At a step's first turn, copies the pool's file as a process that is killed there leaves it, if
+// no other thread writes meanwhile.
 class Copier : public StepObserver {
  public:
   Copier(std::string_view step, const std::string& from, const std::string& to)
@@ -24,18 +25,29 @@ class Copier : public StepObserver {
   }
   ~Copier() override { SetStepObserver(nullptr); }
   void OnPoint(const Step& step) override {
+    NoteWriting();
     if (step.id != step_ || done_.exchange(true)) return;
+    copying_ = true;
     EXPECT_TRUE(std::filesystem::copy_file(from_, to_));
+    copying_ = false;
   }
-  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
-  bool OnFence(const Step&, const std::byte*) override { return true; }
+  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return NoteWriting(); }
+  bool OnFence(const Step&, const std::byte*) override { return NoteWriting(); }
   bool done() const { return done_; }
+  bool disturbed() const { return disturbed_; }
 
  private:
+  bool NoteWriting() {
+    if (copying_) disturbed_ = true;
+    return true;
+  }
+
   const std::string_view step_;
   const std::string from_;
   const std::string to_;
   std::atomic<bool> done_{false};
+  std::atomic<bool> copying_{false};
+  std::atomic<bool> disturbed_{false};
 };
 
 TEST(ScrubAfterKillTest, FindsNothingWrong) {
@@ -62,10 +74,12 @@ TEST(ScrubAfterKillTest, FindsNothingWrong) {
           ASSERT_OK((*loader)->Finish());
         }
         loader = Status(Code::kNotFound, "");
+        ASSERT_OK(fixture.pool().WaitForBackgroundWork());  // one writes at a time
         ASSERT_OK(fixture.pool().DropStore("filled"));
+        ASSERT_OK(fixture.pool().WaitForBackgroundWork());
       }
-      ASSERT_OK(fixture.pool().WaitForBackgroundWork());
       ASSERT_TRUE(copier.done()) << step;
+      ASSERT_FALSE(copier.disturbed()) << step;
     }
     for (const OpenOptions& options : {ReadOnly(), SmallPool().open}) {
       auto pool = Pool::Open(copy, options);
