@@ -225,6 +225,7 @@ Status Tree::MakeRoot(unsigned lane) {
   Restructure change(*this, lane);
   Latch& latch = anchor_latch();
   latch.Lock();
+  SEQUENCE_POINT("root.latched");
   if (root_word() != 0) {  // another thread was first
     latch.Unlock();
     return Status();

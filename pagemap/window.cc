@@ -39,9 +39,12 @@ std::byte* WriteWindow::Target(uint64_t offset, size_t n) {
   return domain_.medium().mutable_base() + offset;
 }
 
-// Under PAGE. A store that cannot be made is as bad as a sync that fails.
+// Under PAGE. A store that cannot be made is as bad as a sync that fails: whoever gets a latch or a
+// lane from the thread that met it must neither write over what that has left nor commit.
 void WriteWindow::Write(uint64_t offset, const void* from, size_t n) {
   assert(offset + n <= domain_.medium().bytes());
+  if (domain_.failed()) [[unlikely]]
+    return;  // the fence will tell
   if (const int error = domain_.medium().Write(offset, from, n); error != 0) [[unlikely]] {
     write_error_ = error;
     domain_.MarkFailed();
@@ -159,7 +162,8 @@ Status WriteWindow::Fence(const Step& step) {
     return Status();
   }
   if (write_error_ != 0) return ErrnoStatus(write_error_, "pwrite", domain_.medium().path());
-  Status s;
+  Status s = domain_.CheckWritable();
+  if (!s.ok()) return s;  // another window's
   if (range_count_ > 0) {
     const bool whole = range_count_ > 1 || sync_all_;
     s = domain_.sync_group().Sync(domain_.medium(), {ranges_[0].start, ranges_[0].end, whole},

@@ -7,6 +7,7 @@
 //
 // A window opens the write guard, is watched by the step observer, and counts flushes and fences.
 // Open it as late as possible. Windows nest; a fence covers the flushes of its own window.
+// Under PAGE a store or a sync may fail: from then on no window's fence succeeds.
 // While a read-only medium is recovered (BeginOverlay to EndOverlay), windows store into private
 // copies of its pages: nothing is persistent, so nothing is flushed, counted or observed.
 // Thread-safety: a window belongs to the thread that made it. PersistDomain is shared.

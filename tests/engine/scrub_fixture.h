@@ -6,15 +6,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <functional>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "engine/repair/problems.h"
 #include "tests/engine/check_fixture.h"
+#include "tests/engine/holder.h"
 #include "tuff/scrub.h"
 
 namespace tuff::test {
@@ -65,32 +64,6 @@ inline ScrubResult ScrubByQuestions(Pool& pool, uint64_t times) {
   options.progress = [&](const ScrubProgress&) { return ++asked % times != 0; };
   return ScrubToTheEnd(pool, options);
 }
-
-// Stops the first thread but its own that comes to a step, there or when it comes there again.
-class Holder : public StepObserver {
- public:
-  explicit Holder(std::string_view step, int turn = 1) : step_(step), turn_(turn) {
-    SetStepObserver(this);
-  }
-  ~Holder() override { SetStepObserver(nullptr); }
-  void OnPoint(const Step& step) override {
-    if (step.id != step_ || std::this_thread::get_id() == own_ || ++turns_ != turn_) return;
-    held_ = true;
-    while (!let_go_) std::this_thread::yield();
-  }
-  bool OnFlush(const Step&, const std::byte*, uint64_t, size_t) override { return true; }
-  bool OnFence(const Step&, const std::byte*) override { return true; }
-  bool held() const { return held_; }
-  void LetGo() { let_go_ = true; }
-
- private:
-  const std::string_view step_;
-  const int turn_;
-  const std::thread::id own_ = std::this_thread::get_id();
-  std::atomic<int> turns_{0};
-  std::atomic<bool> held_{false};
-  std::atomic<bool> let_go_{false};
-};
 
 class ScrubTest : public testing::Test, protected CheckedPool {
  protected:

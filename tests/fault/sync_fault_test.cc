@@ -7,8 +7,10 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <vector>
 
 #include "tests/crash/isolate.h"
+#include "tests/engine/holder.h"
 #include "tests/fault/fault_loop.h"
 
 namespace tuff::test {
@@ -141,6 +143,119 @@ TEST(SyncFaultTest, BesideWriters) {
         EXPECT_EQ(run.death + run.output, "");
       }
     }
+  }
+}
+
+unsigned CountTaken(Lanes& lanes) {
+  unsigned taken = 0;
+  for (unsigned lane = 0; lane < kLanes; lane++) {
+    if (lanes.TryAcquire(lane)) {
+      lanes.Release(lane);
+    } else {
+      taken++;
+    }
+  }
+  return taken;
+}
+
+// Two threads make a store's root: the second has found the pool writable, and waits for the latch
+// while the first meets the fault. `met` is false if it does not.
+std::string FailBeforeAWaiter(const std::string& path, const Fault& fault, bool* met) {
+  NowDoing(FaultText(fault));
+  CreateOptions options = SmallPool(kPoolSizeMin, Granularity::kPage);
+  auto pool = Pool::Create(path, options);
+  if (!pool.ok()) return pool.status().ToString();
+  auto store = (*pool)->CreateStore("s");
+  if (!store.ok()) return store.status().ToString();
+  std::array<Status, 2> written;
+  std::vector<std::thread> threads;
+  const auto start = [&](size_t number) {
+    threads.emplace_back([&, number] {
+      WriteBatch batch;
+      written[number] = batch.Put(**store, std::to_string(number), "value");
+      if (written[number].ok()) written[number] = (*pool)->Write(batch);
+    });
+  };
+  {
+    Holder holder("root.latched");
+    Injection injection(fault);
+    start(0);
+    while (!holder.held()) std::this_thread::yield();
+    start(1);
+    while (CountTaken(PoolTestPeer::Map(**pool).lanes()) < 2) std::this_thread::yield();
+    holder.LetGo();
+    for (std::thread& thread : threads) thread.join();
+  }
+  *met = Injection::refused() > 0;
+  if (!*met) return "";
+  for (const Status& s : written) {
+    if (s.code() != Code::kIo && s.code() != Code::kReadOnly && !s.ok()) return s.ToString();
+  }
+  if (std::string wrong = WrongWhileReadOnly(**pool, **store); !wrong.empty()) return wrong;
+  if (Status s = (*pool)->Close(); s.code() != Code::kReadOnly) return "close: " + s.ToString();
+  pool = Pool::Open(path, options.open);
+  if (!pool.ok()) return "opening again: " + pool.status().ToString();
+  store = (*pool)->OpenStore("s");
+  if (!store.ok()) return store.status().ToString();
+  for (size_t i = 0; i < written.size(); i++) {
+    std::string value;
+    const Status s = (*store)->Get(std::to_string(i), &value);
+    if (s.ok() ? value != "value" : !s.IsNotFound() || written[i].ok()) {
+      return fmt::format("batch {}, {}, afterwards: {}", i, written[i].ToString(), s.ToString());
+    }
+  }
+  return Problems(**pool);
+}
+
+// What one thread's failed store has left, another's window neither writes over nor makes durable.
+TEST(SyncFaultTest, OfAnotherWindow) {
+  const TempDir dir;
+  const Isolated run = RunIsolated([&]() -> std::string {
+    auto pool = Pool::Create(dir.File("pool"), SmallPool(kPoolSizeMin, Granularity::kPage));
+    if (!pool.ok()) return pool.status().ToString();
+    PersistDomain& domain = PoolTestPeer::Map(**pool).domain();
+    const uint64_t place = kPoolSizeMin - kFrameSize;
+    WriteWindow first(domain);
+    WriteWindow second(domain);
+    const uint64_t old = Load64(domain.base() + place);
+    const uint64_t next = ~old;
+    Injection injection({Call::kPwrite, 0, EIO, false});
+    first.Store(place, &next, sizeof next);
+    injection.Stop();
+    second.Store(place, &next, sizeof next);
+    second.StoreUnread64(place + 8, next);
+    if (Load64(domain.base() + place) != old || Load64(domain.base() + place + 8) == next) {
+      return "stored";
+    }
+    TUFF_FLUSH("put.3", second, place, 16);
+    if (Status s = TUFF_FENCE("put.4", second); s.code() != Code::kReadOnly) {
+      return "the other's fence: " + s.ToString();
+    }
+    if (Status s = TUFF_FENCE("put.4", first); s.code() != Code::kIo) return s.ToString();
+    return "";
+  });
+  EXPECT_EQ(run.death + run.output, "");
+}
+
+TEST(SyncFaultTest, BeforeAWaiter) {
+  for (const Call call : {Call::kMsync, Call::kFdatasync, Call::kPwrite}) {
+    bool met = true;
+    uint64_t nth = 0;
+    for (; met; nth++) {
+      const Fault fault{call, nth, EIO, false};
+      SCOPED_TRACE(FaultText(fault));
+      const TempDir dir;
+      const Isolated run = RunIsolated([&] {
+        bool it_was = false;
+        const std::string wrong = FailBeforeAWaiter(dir.File("pool"), fault, &it_was);
+        return (it_was ? "+" : "-") + wrong;
+      });
+      EXPECT_EQ(run.death, "");
+      ASSERT_FALSE(run.output.empty());
+      EXPECT_EQ(run.output.substr(1), "");
+      met = run.output[0] == '+';
+    }
+    EXPECT_GT(nth, 2u) << CallName(call);
   }
 }
 
