@@ -41,12 +41,16 @@ std::string TextOf(const FsckReport& report) {
   return text;
 }
 
-// Nothing: the image is refused.
-std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std::string& undo) {
+auto Open(const std::string& path, FsckMode mode) {
   tuff::PoolImage::Options how;
   how.padded = true;
   how.for_repair = mode != FsckMode::kCheck;
-  auto image = tuff::PoolImage::Open(path, how);
+  return tuff::PoolImage::Open(path, how);
+}
+
+// Nothing: the image is refused.
+std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std::string& undo) {
+  auto image = Open(path, mode);
   if (!image.ok()) {
     const Code code = image.status().code();
     if (code == Code::kNotSupported) return std::nullopt;
@@ -56,7 +60,7 @@ std::optional<FsckReport> Fsck(const std::string& path, FsckMode mode, const std
   FsckOptions options;
   options.mode = mode;
   auto report = RunFsck(**image, options);
-  const bool used_up = how.for_repair && report.status().code() == Code::kNoSpace;
+  const bool used_up = mode != FsckMode::kCheck && report.status().code() == Code::kNoSpace;
   if (used_up) return std::nullopt;
   if (!report.ok()) Die("fsck: " + report.status().ToString());
   if (report->mode != FsckMode::kCheck) {
@@ -90,14 +94,21 @@ void SalvageImage(const Place& place, const SparseImage& image) {
   if (Status s = (*pool)->Close(); !s.ok()) Die("closing: " + s.ToString());
 }
 
-void RepairImage(const Place& place, const SparseImage& image) {
+// What a check refuses, a repair does, too.
+void RefuseImage(const Place& place, const SparseImage& image) {
+  if (Open(place.file.path(), FsckMode::kRepair).ok()) Die("-y takes what -n refuses");
+  if (!place.file.Holds(image, false)) Die("a repair that is refused has written");
+}
+
+// False: a check refuses it.
+bool RepairImage(const Place& place, const SparseImage& image) {
   const std::string& path = place.file.path();
   const auto check = Fsck(path, FsckMode::kCheck, "");
   if (!place.file.Holds(image, false)) Die("a check has written");
-  if (!check) return;
+  if (!check) return false;
   unlink(place.undo.c_str());
   const auto repair = Fsck(path, FsckMode::kRepair, place.undo);
-  if (!repair) return;  // it has features that can only be read, or no numbers for new nodes
+  if (!repair) return true;  // it has features that can only be read, or no numbers for new nodes
   if (check->sound() && !repair->sound()) Die("-y finds what -n has not:" + TextOf(*repair));
   if (repair->unrepaired > 0) Die("left unrepaired:" + TextOf(*repair));
   const auto again = Fsck(path, FsckMode::kCheck, "");
@@ -111,6 +122,7 @@ void RepairImage(const Place& place, const SparseImage& image) {
     Die("of what was repaired, CheckPool says: " + text + "\n fsck had said" + TextOf(*repair));
   }
   if (Status s = (*pool)->Close(); !s.ok()) Die("closing: " + s.ToString());
+  return true;
 }
 
 void RevertImage(Place& place, const SparseImage& image) {
@@ -133,8 +145,11 @@ void RunInput(std::span<const uint8_t> bytes) {
   const ImageFile::Watch watch(place.file);
   alarm(kSecondsMax);
   SalvageImage(place, image);
-  RepairImage(place, image);
-  RevertImage(place, image);
+  if (RepairImage(place, image)) {
+    RevertImage(place, image);
+  } else {
+    RefuseImage(place, image);
+  }
   alarm(0);
 }
 
