@@ -49,6 +49,7 @@ class Fsck {
   void Tell(Problem problem);
   bool Tell(ProblemCode code, Pfn pfn, std::string text);
   void CheckSuperblocks();
+  void NoteRuns(const LaneReading& live);
   void CheckLanes();
   void CheckTrees();
   void NoteNames(const PoolWalkResult& walk);
@@ -139,6 +140,16 @@ void Fsck::CheckSuperblocks() {
   }
 }
 
+void Fsck::NoteRuns(const LaneReading& live) {
+  for (const auto* runs : {&live.new_runs, &live.old_runs}) {
+    for (const LaneRun& run : *runs) {
+      for (Pfn i = 0; i < 1ull << UnpackOwner(run.owner).order; i++) {
+        named_by_lanes_.insert(run.pfn + i);
+      }
+    }
+  }
+}
+
 void Fsck::CheckLanes() {
   const bool clean = (superblock_.state & kStateClean) != 0;
   report_.recovered = !clean && !image_.guessed();
@@ -152,13 +163,7 @@ void Fsck::CheckLanes() {
     } else {
       const LaneReading reading =
           Lanes::Read(image_.base(), lane, image_.hash_seed(), image_.frames(), RecordIsThere);
-      for (const auto* runs : {&reading.new_runs, &reading.old_runs}) {
-        for (const LaneRun& run : *runs) {
-          for (Pfn i = 0; i < 1ull << UnpackOwner(run.owner).order; i++) {
-            named_by_lanes_.insert(run.pfn + i);
-          }
-        }
-      }
+      if (reading.verdict == LaneReading::Verdict::kLive) NoteRuns(reading);
       const Status s = Lanes::RecoverOne(image_.domain(), lane, image_.hash_seed(), image_.frames(),
                                          RecordIsThere);
       if (s.ok()) continue;
