@@ -90,7 +90,7 @@ bool Cursor::LoadLeaf(std::string_view key, SeekTo seek) {
   if (!TUFF_CHECK(
           "scan.range",
           node.IsRightFor(key, seek == SeekTo::kBefore))) {  // or the walk might not come to an end
-    status_ = NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
+    status_ = OfAnotherRange(node);
     return false;
   }
   within_bounds_ =

@@ -33,8 +33,10 @@ void LeafWalk::Clear() {
 bool LeafWalk::ReadDamagedBase(size_t i) {
   RecordView beside;
   if (!leaf_->ReadBase(i, &base_)) return false;
-  if (i > 0 && leaf_->ReadBase(i - 1, &beside) && beside.key >= base_.key) return false;
-  return i + 1 >= base_count_ || !leaf_->ReadBase(i + 1, &beside) || base_.key < beside.key;
+  const bool after = i == 0 || !leaf_->ReadBase(i - 1, &beside) || beside.key < base_.key;
+  return TUFF_CHECK("walk.order",
+                    after && (i + 1 >= base_count_ || !leaf_->ReadBase(i + 1, &beside) ||
+                              base_.key < beside.key));
 }
 
 // Nothing is left in this direction.

@@ -55,7 +55,7 @@ size_t WalkLog(const NodeView& node, uint64_t hash_seed, size_t slots,
     at += record.bytes;
   }
   // A whole group has no bad records: it is damage.
-  return at < group_end ? group_start : at;
+  return TUFF_CHECK("group.whole", at >= group_end) ? at : group_start;
 }
 
 }  // namespace tuff

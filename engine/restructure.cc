@@ -246,17 +246,12 @@ Status Restructure::RewriteLeaf(const NodeView& node, const PendingRecord& wante
 
   const bool split = plan.parts.size() == 2;
   const std::string_view separator = split ? Keep(plan.separator) : std::string_view();
-  if (Status s = AddLeaf(plan.parts[0], records, low, split ? separator : high, sequence_max,
-                         &level.fresh);
-      !s.ok()) {
-    return s;
+  Status s =
+      AddLeaf(plan.parts[0], records, low, split ? separator : high, sequence_max, &level.fresh);
+  if (s.ok() && split) {
+    s = AddLeaf(plan.parts[1], records, separator, high, sequence_max, &level.fresh);
   }
-  if (split) {
-    if (Status s = AddLeaf(plan.parts[1], records, separator, high, sequence_max, &level.fresh);
-        !s.ok()) {
-      return s;
-    }
-  }
+  if (!s.ok()) return s;
   counted_.push_back(split                   ? Counter::kSplits
                      : level.old.size() == 2 ? Counter::kMerges
                                              : Counter::kConsolidations);
@@ -281,7 +276,12 @@ bool Restructure::LatchNeighbour(const NodeView& node, bool right, NodeView* nei
   const bool adjacent = tree_.IsLive(*neighbour, level) &&
                         (right ? node.has_high() && neighbour->low() == node.high()
                                : neighbour->has_high() && neighbour->high() == node.low());
-  if (!adjacent || (level == 0 && !Leaf(map_, *neighbour).BuildTail().ok())) return false;
+  // What is damaged is not copied; a leaf's records are looked at as they are gathered.
+  const bool usable =
+      adjacent &&
+      (level == 0 ? Leaf(map_, *neighbour).BuildTail().ok()
+                  : TUFF_CHECK("smo.beside", NodeIsWhole(*neighbour, map_.hash_seed())));
+  if (!usable) return false;
   hold.HandOver();
   return true;
 }
@@ -297,7 +297,7 @@ Status Restructure::LatchParent(const Level& level, NodeView* parent) {
       RcuReadSection section;
       NodeView root;
       if (Status s = tree_.Visit(tree_.root_word(), -1, &root); !s.ok()) return s;
-      if (root.level() < level.level) {
+      if (!TUFF_CHECK("smo.root", root.level() >= level.level)) {
         return NodeDamage(root.pfn(), "root is below a node of its tree");
       }
       is_root = root.level() == level.level;
@@ -416,7 +416,7 @@ Status Restructure::SpliceParent(const NodeView& parent, const InnerSplice& spli
 
 Status Restructure::ReplaceInParent(const NodeView& parent, const Level& level, bool may_merge,
                                     bool* merge_failed, Level* next) {
-  if (!NodeIsWhole(parent, map_.hash_seed()))  // what is damaged is not copied
+  if (!TUFF_CHECK("smo.whole", NodeIsWhole(parent, map_.hash_seed())))
     return NodeDamage(parent.pfn(), "node has a wrong checksum");
   const size_t at = parent.ChildIndex(level.old[0].low());
   if (level.old.size() == 1 && level.fresh.size() == 2) {

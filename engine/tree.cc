@@ -108,7 +108,8 @@ Status Tree::Visit(uint64_t word, int level, NodeView* node) {
     if (Status s = VerifyFirst(*node, descriptor); !s.ok()) return s;
   }
   *node = NodeView(node->data(), pfn, Descriptor::OrderOf(descriptor.flags.load()));
-  if (node->header().object_id != object_id_) {  // found to be sound, but by another tree
+  // It may have been found to be sound by another tree.
+  if (!TUFF_CHECK("child.object", node->header().object_id == object_id_)) {
     return NodeDamage(pfn, fmt::format("node belongs to object {}, not {}",
                                        node->header().object_id, object_id_));
   }
@@ -245,12 +246,12 @@ Status Tree::LatchLeaf(std::string_view key, LaneHold* lane, NodeView* leaf, boo
       if (leaf->data() != nullptr) {
         number = leaf->number();
         Leaf(map_, *leaf).PrefetchLogEnd();
+        if (holds_others && !TUFF_CHECK("batch.range", leaf->Covers(key))) {
+          return OfAnotherRange(*leaf);  // it may be one of those held
+        }
+        pinned = holds_others && TUFF_RETIRE("put.pin");
+        if (pinned) map_.limbo().Pin(leaf->pfn());
       }
-      if (leaf->data() != nullptr && holds_others && !leaf->Covers(key)) {
-        return OfAnotherRange(*leaf);  // it may be one of those held
-      }
-      pinned = leaf->data() != nullptr && holds_others && TUFF_RETIRE("put.pin");
-      if (pinned) map_.limbo().Pin(leaf->pfn());
     }
     if (leaf->data() == nullptr) {
       if (Status s = MakeRoot(lane->Take()); !s.ok()) return s;

@@ -242,6 +242,7 @@ class Tree {
 /// `shrinking`: only deletes are wanted, which may wait for the reserve.
 bool MayReclaim(PageMap& map, bool shrinking, int tries);
 
+Status OfAnotherRange(const NodeView& leaf);
 Status NoSuchKey();
 Status CheckKey(std::string_view key);
 Status CheckRecord(std::string_view key, std::string_view value);

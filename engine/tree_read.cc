@@ -6,11 +6,20 @@
 #include "pagemap/rcu.h"
 
 namespace tuff {
+namespace {
+
+// Of a key that is not in the leaf; or damage above would hide it.
+bool IsWhereItWouldBe(const NodeView& leaf, std::string_view key) {
+  return TUFF_CHECK("get.range", leaf.Covers(key));
+}
+
+}  // namespace
 
 Status Tree::LedToStale(const NodeView& node, uint64_t number, uint64_t* stale) const {
   // After a failed fence the word stays swung to what has been given up.
   if (map_.domain().failed()) return map_.domain().CheckWritable();
-  if (*stale == number) return NodeDamage(node.pfn(), "the tree leads to a node out of use");
+  if (!TUFF_CHECK("child.stale", *stale != number))
+    return NodeDamage(node.pfn(), "the tree leads to a node out of use");
   *stale = number;
   return Status();
 }
@@ -19,9 +28,7 @@ Status Tree::LedToStale(const NodeView& node, uint64_t number, uint64_t* stale) 
 Status Tree::BuildTail(const NodeView& leaf, uint64_t number, uint64_t* stale) {
   LatchHold hold(map_.memmap().At(leaf.pfn()).latch);
   if (IsLive(leaf, 0)) return Leaf(map_, leaf).BuildTail();
-  if (!IsInUse(leaf)) return LedToStale(leaf, number, stale);
-  const bool same = leaf.number() == number;
-  return same ? NodeDamage(leaf.pfn(), "leaf's header has changed") : Status();
+  return IsInUse(leaf) ? Status() : LedToStale(leaf, number, stale);
 }
 
 // The newest record in the leaf that a reader at `sequence` may see.
@@ -76,9 +83,8 @@ Status Tree::FindAnd(std::string_view key, uint64_t sequence, const Use& use) {
           map_.counters().Add(Counter::kGets);
           return Status();
         }
-        if (!*there && !node.Covers(key)) [[unlikely]] {  // or damage would hide the key
-          return NodeDamage(node.pfn(), "the tree leads to a leaf of another range");
-        }
+        if (!*there && !IsWhereItWouldBe(node, key)) [[unlikely]]
+          return OfAnotherRange(node);
         may_be_kept = !*there && sequence < node.header().sequence_max;
         break;
       }

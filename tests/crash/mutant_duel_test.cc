@@ -320,6 +320,26 @@ const Killer kDuels[] = {
     {"put.live", ReplaceFoundLeaf},
     {"smo.obsolete", ReplaceFoundLeaf},
     {"smo.live", [](Dir dir) { ReplaceFoundParent(dir, false); }},
+    {"smo.root",
+     [](Dir dir) {
+       // The anchor leads to a leaf when A's split comes to its inner root.
+       Lab lab(dir, kRecords);
+       const NodeView root(lab.map().base() + OffsetOf(lab.Root()), lab.Root());
+       const uint64_t leaf = root.ChildWord(0);
+       Duel duel(lab);
+       duel.Begin(
+           [&] {
+             Status s;
+             for (int i = 100; s.ok() && i < 200; i++) {
+               s = lab.store().Put(Lab::Key(2) + std::to_string(i), std::string(100, 'A'));
+             }
+             Lab::RequireRefused(s);
+           },
+           At("smo.latch"));
+       Require(duel.parked(), "A has not split its leaf");
+       WriteStruct(lab.path(), OffsetOf(lab.Anchor()) + offsetof(struct Anchor, root), leaf);
+       duel.End();
+     }},
     {"smo.pin", [](Dir dir) { ReplaceFoundParent(dir, true); }},
     {"put.pin",
      [](Dir dir) {

@@ -44,18 +44,6 @@ void RefuseRoot(Dir dir, const std::function<void(std::byte*)>& edit) {
 
 NodeView ViewOf(std::byte* node) { return {node, 0}; }
 
-// Changes the root's child word that leads to a key.
-void RefuseChildWord(Dir dir, const std::function<uint64_t(uint64_t)>& change) {
-  Lab lab(dir, kRecords);
-  const std::string key = Lab::Key(kRecords / 2);
-  RefuseNode(lab, lab.Root(), key, [&](std::byte* node) {
-    const NodeView view = ViewOf(node);
-    const size_t i = view.ChildIndex(key);
-    auto* const word = At<uint64_t>(node, view.base_end()) + i;
-    *word = change(*word);
-  });
-}
-
 const Killer kNodes[] = {
     {"node.kind", [](Dir dir) { RefuseRoot(dir, [](auto* n) { HeaderOf(n).kind = 7; }); }},
     {"node.level",
@@ -112,10 +100,6 @@ const Killer kNodes[] = {
          std::swap(heads[0], heads[1]);
        });
      }},
-    {"child.frame", [](Dir dir) { RefuseChildWord(dir, [](uint64_t) { return ~0ull; }); }},
-    {"child.tag",
-     [](Dir dir) { RefuseChildWord(dir, [](uint64_t w) { return w + (1ull << kPfnBits); }); }},
-    {"child.level", [](Dir dir) { RefuseRoot(dir, [](auto* n) { HeaderOf(n).level = 2; }); }},
 };
 
 // The bytes of a value change while the pool is open and its node has been verified.
@@ -157,10 +141,11 @@ struct Logged {
       lab.Close();
     }
   }
-  void Append(const std::string& key, const std::string& value, uint64_t sequence) {
+  void Append(const std::string& key, const std::string& value, uint64_t sequence,
+              size_t in_group = 0) {
     std::vector<std::byte> bytes(RecordBytes(key.size(), value.size()));
     EncodeRecord(bytes.data(), key, value, PackSequence(sequence, RecordType::kPut),
-                 RecordSeed(lab.hash_seed(), number, end));
+                 RecordSeed(lab.hash_seed(), number, end + in_group));
     WriteAt(lab.path(), OffsetOf(pfn) + end,
             {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     end += bytes.size();
@@ -233,6 +218,20 @@ const Killer kRecordKillers[] = {
        l.Append("another leaf's", "", kLater);
        l.RequireRefused();
      }},
+    {"group.whole",
+     [](Dir dir) {
+       // A batch whose checksum is right, and one of its records another leaf's.
+       Logged l(dir, true);
+       const size_t head = l.end;
+       l.end += kGroupBytes;
+       l.Append(l.low, "", kLater, kInGroup);
+       l.Append("another leaf's", "", kLater, kInGroup);
+       std::string bytes = ReadAt(l.lab.path(), OffsetOf(l.pfn) + head, l.end - head);
+       SealGroup(reinterpret_cast<std::byte*>(bytes.data()), bytes.size() - kGroupBytes, kLater,
+                 RecordSeed(l.lab.hash_seed(), l.number, head));
+       WriteAt(l.lab.path(), OffsetOf(l.pfn) + head, bytes);
+       l.RequireRefused();
+     }},
     {"log.crashed",
      [](Dir dir) {
        Logged l(dir, false);
@@ -273,27 +272,6 @@ void DropWithWord(Dir dir, const std::function<uint64_t(const uint64_t*)>& chang
     words[2] = change(words);
   });
   RefuseDismantling(lab);
-}
-
-// A leaf, with a right checksum, whose range begins in its left neighbour's.
-Pfn LowerFence(Lab& lab, int i) {
-  const Pfn pfn = lab.LeafOf(Lab::Key(i));
-  lab.Close();
-  lab.EditNode(pfn, [](std::byte* node) {
-    // "key000.." becomes "keu000..".
-    *At<char>(node, ViewOf(node).fences_offset() + 2) = 'u';
-  });
-  Must(lab.Open());
-  return pfn;
-}
-
-// Puts into the leaf of a key until one fails.
-Status PutUntilRefused(Lab& lab, const std::string& key) {
-  for (int i = 0; i < 200; i++) {
-    Status s = lab.store().Put(key + std::to_string(100 + i), std::string(100, 'w'));
-    if (!s.ok()) return s;
-  }
-  return Status();
 }
 
 const Killer kObjects[] = {
@@ -358,77 +336,6 @@ const Killer kObjects[] = {
     {"graveyard.tag",
      [](Dir dir) { DropWithWord(dir, [](auto* words) { return words[2] ^ 1ull << kPfnBits; }); }},
     {"graveyard.twice", [](Dir dir) { DropWithWord(dir, [](auto* words) { return words[1]; }); }},
-    {"put.range",
-     [](Dir dir) {
-       Lab lab(dir, kRecords);
-       const std::string key = Lab::Key(kRecords / 2);
-       const Pfn root = lab.Root();
-       lab.Close();
-       lab.EditNode(root, [&](std::byte* node) {
-         const NodeView view = ViewOf(node);
-         auto* const words = At<uint64_t>(node, view.base_end());
-         std::swap(words[view.ChildIndex(key)], words[0]);
-       });
-       Must(lab.Open());
-       Lab::RequireRefused(lab.store().Put(key, ""));
-     }},
-    {"scan.range",
-     [](Dir dir) {
-       Lab lab(dir, kRecords);
-       const std::string key = Lab::Key(kRecords / 2);
-       const Pfn root = lab.Root();
-       lab.Close();
-       lab.EditNode(root, [&](std::byte* node) {
-         const NodeView view = ViewOf(node);
-         auto* const words = At<uint64_t>(node, view.base_end());
-         std::swap(words[view.ChildIndex(key)], words[0]);
-       });
-       Must(lab.Open());
-       const auto it = lab.store().NewIterator();
-       for (it->SeekToFirst(); it->Valid(); it->Next()) {
-       }
-       Lab::RequireRefused(it->status());
-     }},
-    {"smo.parent",
-     [](Dir dir) {
-       Lab lab(dir, kRecords);
-       const std::string key = Lab::Key(kRecords / 2);
-       LowerFence(lab, kRecords / 2);
-       Lab::RequireRefused(PutUntilRefused(lab, key));
-     }},
-    {"smo.range",
-     [](Dir dir) {
-       // The leaf holds more than its parent's slot says, so its split goes elsewhere.
-       Lab lab(dir, kRecords);
-       const std::string key = Lab::Key(kRecords / 2);
-       const Pfn pfn = lab.LeafOf(key);
-       const NodeView node(lab.map().base() + OffsetOf(pfn), pfn);
-       const std::string low(node.low());
-       lab.Close();
-       lab.EditNode(pfn, [&](std::byte* bytes) {
-         NodeIdentity id;
-         id.pfn = pfn;
-         id.number = HeaderOf(bytes).number;
-         id.object_id = HeaderOf(bytes).object_id;
-         id.sequence_max = HeaderOf(bytes).sequence_max;
-         id.low = low;
-         std::vector<std::string> keys;
-         std::vector<RecordView> records;
-         for (int i = 10; i < 26; i++) keys.push_back("zzz" + std::to_string(i));
-         const std::string value(100, 'z');
-         for (const std::string& each : keys) {
-           RecordView record;
-           record.key = each;
-           record.value = value;
-           record.bytes = RecordBytes(each.size(), value.size());
-           record.sequence_and_type = PackSequence(1, RecordType::kPut);
-           records.push_back(record);
-         }
-         WriteLeaf(bytes, id, records, lab.hash_seed());
-       });
-       Must(lab.Open());
-       Lab::RequireRefused(PutUntilRefused(lab, key));
-     }},
 };
 
 class NodeMutant : public ::testing::TestWithParam<Killer> {};

@@ -33,7 +33,7 @@ const std::map<std::string, std::string> kUnseen = {
     {"node.frames", "node.owner sees an order that is not the run's"},
     {"node.owner", "a latch finds the node not in use; led to it twice, its taker calls it damage"},
     {"node.parts", "a view keeps to the node's run, and node.checksum sees that it is cut short"},
-    {"node.object", "Tree::Visit looks at it each time, as another tree may have verified it"},
+    {"node.object", "child.object: Tree::Visit looks at it each time"},
     {"leaf.fences", "a miss looks whether the leaf is of the key's range"},
     {"inner.fences", "as leaf.fences: what it leads to is of another range"},
     {"base.record", "base.whole sees the same at the end of what has read all records"},
